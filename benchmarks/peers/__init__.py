@@ -1,0 +1,1 @@
+"""Rival libraries with their best settings, one file per library."""

@@ -1,0 +1,1 @@
+"""Problems of the family: equality-constrained and second-order optimization."""

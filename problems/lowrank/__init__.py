@@ -1,0 +1,1 @@
+"""Problems of the family: low-rank matrices and factor models."""

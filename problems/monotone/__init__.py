@@ -1,0 +1,1 @@
+"""Problems of the family: fixed points, monotone inclusions and games."""

@@ -1,0 +1,1 @@
+"""Problems of the family: structured sparsity and block coordinate descent."""

@@ -1,0 +1,1 @@
+"""Methods of the family: equality-constrained and second-order optimization."""

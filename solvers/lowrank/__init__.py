@@ -1,0 +1,1 @@
+"""Methods of the family: low-rank matrices and factor models."""

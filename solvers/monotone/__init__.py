@@ -1,0 +1,1 @@
+"""Methods of the family: fixed points, monotone inclusions and games."""

@@ -1,0 +1,1 @@
+"""Methods of the family: structured sparsity and block coordinate descent."""
