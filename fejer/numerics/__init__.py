@@ -1,0 +1,1 @@
+"""Mathematics that problems and solvers share: matrices, proximal operators, kernels."""
