@@ -1,0 +1,404 @@
+"""Compiled kernels: the decorator `kernel`, the cache folder, and the compile clock.
+
+Every compiled function of the package is made by `kernel` and by nothing else.  It returns a
+`Kernel`, which imports numba and compiles at its first call, so that importing the package loads
+neither numba nor numpy.  Machine code is kept between processes in a folder whose name contains a
+hash of all source that kernels of other files may call; see `cache_folder`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import FunctionType
+from typing import Any, overload
+
+__all__ = ["Kernel", "cache_folder", "compile_time", "disabled", "kernel", "kernels", "prange"]
+
+# Reassociation lets sums vectorise.  "nnan" and "ninf" must stay out: they delete tests for nan and
+# break comparisons with infinity.
+FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
+
+# In a kernel made with parallel=True this name means numba.prange; elsewhere it is a plain range.
+prange = range
+
+KEPT_FOLDERS = 3
+_FOLDER_NAME = re.compile(r".+-[0-9a-f]{12}-numba[0-9.a-z+]+")
+
+_registry: weakref.WeakSet[Kernel] = weakref.WeakSet()
+_building = threading.RLock()
+
+
+class Kernel:
+    """A function that is compiled by numba at its first call.
+
+    Kernels call each other by name, may be passed as arguments to other kernels, and pickle by
+    name.  With the environment variable ``NUMBA_DISABLE_JIT=1`` they run as plain Python.
+
+    Parameters
+    ----------
+    function : function
+        The Python source of the kernel.
+    fastmath : frozenset of str, default {"reassoc", "contract", "nsz", "arcp"}
+        LLVM's floating-point liberties.
+    parallel : bool, default False
+        Compile ``prange`` loops with threads.
+    inline : str, default "never"
+        numba's own inlining, "never" or "always"; LLVM inlines small kernels anyway.
+    namespace : callable, optional
+        Returns a dict of names that the compiled function sees instead of its globals.  It is
+        called when the kernel is built, so that it may import numba.
+    plain : function, optional
+        What runs instead of `function` when compilation is disabled.
+
+    Attributes
+    ----------
+    py_func : function
+        What runs when compilation is disabled.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        fastmath: frozenset[str] = FASTMATH,
+        parallel: bool = False,
+        inline: str = "never",
+        namespace: Callable[[], Mapping[str, Any]] | None = None,
+        plain: Callable[..., Any] | None = None,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.py_func = plain or function
+        self._function = function
+        self._options = {"fastmath": set(fastmath), "parallel": parallel, "inline": inline}
+        self._namespace = namespace
+        self._dispatcher: Any = None
+        self._run: Callable[..., Any] = self._first_call
+        _registry.add(self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(*args, **kwargs)
+
+    def _first_call(self, *args: Any, **kwargs: Any) -> Any:
+        self._run = self.py_func if disabled() else self._built()
+        return self._run(*args, **kwargs)
+
+    @property
+    def _numba_type_(self) -> Any:
+        # numba asks values of unknown classes for this attribute; with it a kernel is typed as its
+        # dispatcher, wherever it is met: as a global of another kernel or as an argument.
+        return self._built()._numba_type_
+
+    def _built(self) -> Any:
+        if self._dispatcher is None:
+            numba = _import_numba()
+            with _building:
+                if self._dispatcher is None:
+                    self._dispatcher = _decorate(numba, self._clone(numba), self._options)
+        return self._dispatcher
+
+    def _clone(self, numba: Any) -> FunctionType:
+        """The function under the name that its options need, with the names that it may see.
+
+        numba's cache knows a function by its file, name and byte code but not by its flags: two
+        kernels made of one function would load each other's machine code.
+        """
+        source: Any = self._function
+        suffix = "_parallel" if self._options["parallel"] else ""
+        if self._options["fastmath"] != FASTMATH:
+            suffix += "_" + "_".join(sorted(self._options["fastmath"]))
+        if self._options["inline"] != "never":
+            suffix += "_inline"
+        names = source.__globals__
+        extra = {"prange": numba.prange} if self._options["parallel"] else {}
+        if self._namespace is not None:
+            extra |= self._namespace()
+        if not (suffix or extra):
+            return source
+        clone = FunctionType(
+            source.__code__,
+            names | extra if extra else names,
+            source.__name__ + suffix,
+            source.__defaults__,
+            source.__closure__,
+        )
+        clone.__kwdefaults__ = source.__kwdefaults__
+        clone.__qualname__ = source.__qualname__ + suffix
+        clone.__module__ = source.__module__
+        clone.__doc__ = source.__doc__
+        return clone
+
+    @property
+    def signatures(self) -> list[tuple[Any, ...]]:
+        """The argument types for which machine code exists in this process."""
+        return [] if self._dispatcher is None else list(self._dispatcher.signatures)
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """How often a specialisation was loaded from the cache, and how often it was compiled."""
+        if self._dispatcher is None:
+            return {"loaded": 0, "compiled": 0}
+        loaded = sum(self._dispatcher.stats.cache_hits.values())
+        return {"loaded": loaded, "compiled": len(self._dispatcher.signatures) - loaded}
+
+    def __reduce__(self) -> str:
+        module = sys.modules.get(self.__module__)
+        for name in (self.__qualname__, self.__qualname__ + "_parallel"):
+            if getattr(module, name, None) is self:
+                return name
+        for name, value in vars(module).items() if module else ():
+            if value is self:
+                return name
+        raise TypeError(f"{self!r} cannot be pickled: its module does not hold it under a name")
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.__module__}.{self.__qualname__}>"
+
+
+@overload
+def kernel(function: Callable[..., Any] | Kernel, /) -> Kernel: ...
+@overload
+def kernel(
+    *,
+    fastmath: Iterable[str] = ...,
+    parallel: bool = ...,
+    inline: str = ...,
+    namespace: Callable[[], Mapping[str, Any]] | None = ...,
+    plain: Callable[..., Any] | None = ...,
+) -> Callable[[Callable[..., Any] | Kernel], Kernel]: ...
+def kernel(
+    function: Callable[..., Any] | Kernel | None = None,
+    /,
+    *,
+    fastmath: Iterable[str] = FASTMATH,
+    parallel: bool = False,
+    inline: str = "never",
+    namespace: Callable[[], Mapping[str, Any]] | None = None,
+    plain: Callable[..., Any] | None = None,
+) -> Kernel | Callable[[Callable[..., Any] | Kernel], Kernel]:
+    """Make a function a compiled kernel.
+
+    Division by zero gives inf or nan as in numpy, and the interpreter's lock is released.  A kernel
+    takes arrays and numbers, writes into its arguments, allocates nothing in loops, and calls only
+    kernels of its own file, of ``fejer/numerics/`` and of files whose name begins with ``_``: the
+    cache is invalidated by changes of these and of no others.
+
+    Parameters
+    ----------
+    function : function or Kernel
+        The function; a Kernel stands for the function it was made of, for a second kernel with
+        other options.
+    fastmath : iterable of str, default {"reassoc", "contract", "nsz", "arcp"}
+        LLVM's floating-point liberties.  ``True`` is refused, since it deletes tests for nan.
+    parallel : bool, default False
+        Use threads in loops over ``prange`` (import it from this module).  Worth its price only
+        where one call takes over a millisecond.
+    inline : str, default "never"
+        numba's ``inline`` option.
+    namespace, plain : callable, optional
+        See `Kernel`.
+
+    Returns
+    -------
+    Kernel
+        Callable like the function.
+
+    Raises
+    ------
+    TypeError
+        If `fastmath` is a bool.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fejer.jit import kernel
+    >>> @kernel
+    ... def squared_norm(x):
+    ...     total = 0.0
+    ...     for value in x:
+    ...         total += value * value
+    ...     return total
+    >>> squared_norm(np.array([3.0, 4.0]))
+    25.0
+    """
+    if isinstance(fastmath, bool):
+        raise TypeError("fastmath: name the flags; True would delete tests for nan")
+
+    def make(function: Callable[..., Any] | Kernel) -> Kernel:
+        return Kernel(
+            function._function if isinstance(function, Kernel) else function,
+            fastmath=frozenset(fastmath),
+            parallel=parallel,
+            inline=inline,
+            namespace=namespace,
+            plain=plain,
+        )
+
+    return make if function is None else make(function)
+
+
+def kernels() -> list[Kernel]:
+    """All kernels of the imported modules, by module and name.
+
+    Returns
+    -------
+    list of Kernel
+        ``sum(bool(k.signatures) for k in kernels())`` of them have machine code.
+    """
+    return sorted(_registry, key=lambda k: (k.__module__, k.__qualname__))
+
+
+def disabled() -> bool:
+    """Whether ``NUMBA_DISABLE_JIT`` asks for plain Python."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+
+# The compile clock ------------------------------------------------------------------------------
+
+
+class _Clock(threading.local):
+    """Seconds that the current thread has spent in numba's compiler and in importing numba."""
+
+    total = 0.0
+    depth = 0
+    begun = 0.0
+
+    def notify(self, event: Any) -> None:
+        """Take one of the compiler's events; the lock is re-entrant, so they nest."""
+        if event.is_start:
+            if self.depth == 0:
+                self.begun = time.perf_counter()
+            self.depth += 1
+        elif self.depth > 0:  # 0: numba was already compiling when this clock was set up
+            self.depth -= 1
+            if self.depth == 0:
+                self.total += time.perf_counter() - self.begun
+
+
+_clock = _Clock()
+_listening = False
+
+
+def compile_time() -> float:
+    """Seconds that this thread has spent so far on compiling kernels.
+
+    Importing numba on behalf of a kernel and loading machine code from the cache count.  The value
+    never decreases: a driver subtracts the growth over a call from the call's duration.
+    """
+    return _clock.total
+
+
+def _import_numba() -> Any:
+    """Import numba, on the compile clock, and listen to its compiler from then on."""
+    global _listening
+    begun = time.perf_counter()
+    import numba
+
+    if not _listening:
+        with _building:
+            if not _listening:
+                from numba.core import event
+
+                # The compiler lock surrounds everything that numba does for a new specialisation.
+                event.Listener.register(_Clock)
+                event.register("numba:compiler_lock", _clock)
+                _listening = True
+    if _clock.depth == 0:  # otherwise the compiler, which asked for this kernel, counts it
+        _clock.total += time.perf_counter() - begun
+    return numba
+
+
+# The cache --------------------------------------------------------------------------------------
+
+
+def _decorate(numba: Any, function: FunctionType, options: Mapping[str, Any]) -> Any:
+    options = {**options, "nogil": True, "error_model": "numpy"}
+    folder = cache_folder()
+    if folder is not None:
+        # Only around the decoration: the user's own numba functions keep their cache.
+        previous, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:
+            pass  # no file holds the source, as at an interactive prompt
+        finally:
+            numba.config.CACHE_DIR = previous
+    return numba.njit(**options)(function)
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """The folder that holds the machine code of this version of the shared source.
+
+    It lies in ``$NUMBA_CACHE_DIR``, ``$XDG_CACHE_HOME/fejer`` or ``~/.cache/fejer``, whichever is
+    set and writable first.  numba looks for changes only in the file of the cached function itself;
+    a change in a helper of another file would leave stale machine code.  Therefore the folder's
+    name has a hash of all files whose kernels others may call.
+
+    Returns
+    -------
+    Path or None
+        None where nothing is writable: kernels then compile in each process.
+    """
+    import numba
+
+    package = sys.modules.get("fejer")
+    version = getattr(package, "__version__", "0")
+    name = f"{version}-{_shared_source_hash()}-numba{numba.__version__}"
+    home = os.path.expanduser("~")
+    for root in (
+        os.environ.get("NUMBA_CACHE_DIR"),
+        os.environ.get("XDG_CACHE_HOME") and os.path.join(os.environ["XDG_CACHE_HOME"], "fejer"),
+        home != "~" and os.path.join(home, ".cache", "fejer"),
+    ):
+        if not root:
+            continue
+        folder = Path(root) / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+            os.utime(folder)
+        except OSError:
+            continue
+        _prune(folder)
+        return folder
+    return None
+
+
+def _shared_source_hash() -> str:
+    package = Path(__file__).resolve().parent
+    files = [package / "jit.py", *package.joinpath("numerics").glob("*.py")]
+    for name in ("problems", "solvers"):
+        # Installed, these folders are inside the package; in a checkout they are beside it.
+        folder = package / name if package.joinpath(name).is_dir() else package.parent / name
+        files += folder.rglob("_*.py")
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.parent.name}/{file.name}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def _prune(current: Path) -> None:
+    """Remove all but the last used folders; a process that misses one compiles again."""
+
+    def last_use(folder: Path) -> float:
+        try:
+            return folder.stat().st_mtime
+        except OSError:  # another process removed it
+            return 0.0
+
+    folders = [f for f in current.parent.iterdir() if _FOLDER_NAME.fullmatch(f.name)]
+    for folder in sorted(folders, key=last_use, reverse=True)[KEPT_FOLDERS:]:
+        if folder != current:
+            shutil.rmtree(folder, ignore_errors=True)
