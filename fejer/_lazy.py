@@ -68,14 +68,6 @@ def names() -> list[str]:
     return sorted({*vars(sys.modules["fejer"]), *_TABLE, *_ALIASES, *submodules(), *discovered()})
 
 
-def modules(folder: str) -> list[str]:
-    """Return the import names of the public files of ``problems``, ``solvers`` or ``benchmarks``.
-
-    Files and folders whose name starts with an underscore are private.
-    """
-    return [name for name, _ in _files(folder)]
-
-
 def submodules() -> list[str]:
     """Return the names of the modules and packages that lie directly under ``fejer``."""
     here = os.path.dirname(os.path.abspath(__file__))
@@ -136,7 +128,8 @@ def _complaint(name: str) -> str:
         return text
     from difflib import get_close_matches
 
-    known = {known.lower(): known for known in names() if not known.startswith("_")}
+    # Reversed, so that a class is suggested before the module of the same letters.
+    known = {known.lower(): known for known in reversed(names()) if not known.startswith("_")}
     near = [known[match] for match in get_close_matches(name.lower(), known, n=1)]
     return f"{text}. Did you mean {near[0]!r}?" if near else text
 
