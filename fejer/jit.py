@@ -43,23 +43,8 @@ class Kernel:
     """A function that is compiled by numba at its first call.
 
     Kernels call each other by name, may be passed as arguments to other kernels, and pickle by
-    name.  With the environment variable ``NUMBA_DISABLE_JIT=1`` they run as plain Python.
-
-    Parameters
-    ----------
-    function : function
-        The Python source of the kernel.
-    fastmath : frozenset of str, default {"reassoc", "contract", "nsz", "arcp"}
-        LLVM's floating-point liberties.
-    parallel : bool, default False
-        Compile ``prange`` loops with threads.
-    inline : str, default "never"
-        numba's own inlining, "never" or "always"; LLVM inlines small kernels anyway.
-    namespace : callable, optional
-        Returns a dict of names that the compiled function sees instead of its globals.  It is
-        called when the kernel is built, so that it may import numba.
-    plain : function, optional
-        What runs instead of `function` when compilation is disabled.
+    name.  With the environment variable ``NUMBA_DISABLE_JIT=1`` they run as plain Python.  They are
+    made by `kernel`, which explains the parameters.
 
     Attributes
     ----------
@@ -78,9 +63,12 @@ class Kernel:
         plain: Callable[..., Any] | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
+        self.__qualname__: str = function.__qualname__
         self.py_func = plain or function
         self._function = function
-        self._options = {"fastmath": set(fastmath), "parallel": parallel, "inline": inline}
+        self._fastmath = fastmath
+        self._parallel = parallel
+        self._inline = inline
         self._namespace = namespace
         self._dispatcher: Any = None
         self._run: Callable[..., Any] = self._first_call
@@ -104,30 +92,37 @@ class Kernel:
             numba = _import_numba()
             with _building:
                 if self._dispatcher is None:
-                    self._dispatcher = _decorate(numba, self._clone(numba), self._options)
+                    self._dispatcher = _decorate(
+                        numba,
+                        self._clone(numba),
+                        fastmath=set(self._fastmath),
+                        parallel=self._parallel,
+                        inline=self._inline,
+                        error_model="numpy",
+                        nogil=True,
+                    )
         return self._dispatcher
 
-    def _clone(self, numba: Any) -> FunctionType:
+    def _clone(self, numba: Any) -> Callable[..., Any]:
         """The function under the name that its options need, with the names that it may see.
 
         numba's cache knows a function by its file, name and byte code but not by its flags: two
         kernels made of one function would load each other's machine code.
         """
         source: Any = self._function
-        suffix = "_parallel" if self._options["parallel"] else ""
-        if self._options["fastmath"] != FASTMATH:
-            suffix += "_" + "_".join(sorted(self._options["fastmath"]))
-        if self._options["inline"] != "never":
+        suffix = "_parallel" if self._parallel else ""
+        if self._fastmath != FASTMATH:
+            suffix += "_" + "_".join(sorted(self._fastmath))
+        if self._inline != "never":
             suffix += "_inline"
-        names = source.__globals__
-        extra = {"prange": numba.prange} if self._options["parallel"] else {}
+        extra = {"prange": numba.prange} if self._parallel else {}
         if self._namespace is not None:
             extra |= self._namespace()
         if not (suffix or extra):
-            return source
+            return self._function
         clone = FunctionType(
             source.__code__,
-            names | extra if extra else names,
+            source.__globals__ | extra if extra else source.__globals__,
             source.__name__ + suffix,
             source.__defaults__,
             source.__closure__,
@@ -152,13 +147,10 @@ class Kernel:
         return {"loaded": loaded, "compiled": len(self._dispatcher.signatures) - loaded}
 
     def __reduce__(self) -> str:
-        module = sys.modules.get(self.__module__)
-        for name in (self.__qualname__, self.__qualname__ + "_parallel"):
-            if getattr(module, name, None) is self:
-                return name
-        for name, value in vars(module).items() if module else ():
-            if value is self:
-                return name
+        module = sys.modules[self.__module__]
+        names = [name for name, value in vars(module).items() if value is self]
+        if names:
+            return names[0]
         raise TypeError(f"{self!r} cannot be pickled: its module does not hold it under a name")
 
     def __repr__(self) -> str:
@@ -180,7 +172,7 @@ def kernel(
     function: Callable[..., Any] | Kernel | None = None,
     /,
     *,
-    fastmath: Iterable[str] = FASTMATH,
+    fastmath: Iterable[str] | bool = FASTMATH,
     parallel: bool = False,
     inline: str = "never",
     namespace: Callable[[], Mapping[str, Any]] | None = None,
@@ -204,9 +196,12 @@ def kernel(
         Use threads in loops over ``prange`` (import it from this module).  Worth its price only
         where one call takes over a millisecond.
     inline : str, default "never"
-        numba's ``inline`` option.
-    namespace, plain : callable, optional
-        See `Kernel`.
+        numba's own inlining, "never" or "always"; LLVM inlines small kernels anyway.
+    namespace : callable, optional
+        Returns a dict of names that the compiled function sees instead of its globals.  It is
+        called when the kernel is built, so that it may import numba.
+    plain : callable, optional
+        What runs instead of `function` when compilation is disabled.
 
     Returns
     -------
@@ -233,11 +228,12 @@ def kernel(
     """
     if isinstance(fastmath, bool):
         raise TypeError("fastmath: name the flags; True would delete tests for nan")
+    flags = frozenset(fastmath)
 
     def make(function: Callable[..., Any] | Kernel) -> Kernel:
         return Kernel(
             function._function if isinstance(function, Kernel) else function,
-            fastmath=frozenset(fastmath),
+            fastmath=flags,
             parallel=parallel,
             inline=inline,
             namespace=namespace,
@@ -303,16 +299,15 @@ def _import_numba() -> Any:
     global _listening
     begun = time.perf_counter()
     import numba
+    import numba.core.event
 
-    if not _listening:
-        with _building:
-            if not _listening:
-                from numba.core import event
-
-                # The compiler lock surrounds everything that numba does for a new specialisation.
-                event.Listener.register(_Clock)
-                event.register("numba:compiler_lock", _clock)
-                _listening = True
+    with _building:
+        if not _listening:
+            # The compiler lock surrounds everything that numba does for a new specialisation.
+            event: Any = numba.core.event
+            event.Listener.register(_Clock)
+            event.register("numba:compiler_lock", _clock)
+            _listening = True
     if _clock.depth == 0:  # otherwise the compiler, which asked for this kernel, counts it
         _clock.total += time.perf_counter() - begun
     return numba
@@ -321,8 +316,7 @@ def _import_numba() -> Any:
 # The cache --------------------------------------------------------------------------------------
 
 
-def _decorate(numba: Any, function: FunctionType, options: Mapping[str, Any]) -> Any:
-    options = {**options, "nogil": True, "error_model": "numpy"}
+def _decorate(numba: Any, function: Callable[..., Any], **options: Any) -> Any:
     folder = cache_folder()
     if folder is not None:
         # Only around the decoration: the user's own numba functions keep their cache.

@@ -131,7 +131,7 @@ def softplus(t):
 
 @kernel
 def _largest(x):
-    # Four independent maxima: one alone is a chain of dependent comparisons that LLVM leaves scalar.
+    # Four independent maxima: one alone is a chain of comparisons that LLVM leaves scalar.
     n = x.size
     a = b = c = d = -np.inf
     for i in range(0, n - 3, 4):
