@@ -16,7 +16,7 @@ from fejer.method import Rate as Rate
 from fejer.method import option as option
 from fejer.method import register as register
 from fejer.method import registry as registry
-from fejer.method import methods as methods
+from fejer.catalogue import methods as methods
 from fejer.result import Trace as Trace
 from fejer.result import Result as Result
 from fejer.front import minimize as minimize
@@ -30,17 +30,24 @@ from fejer.front import as_scipy_method as as_scipy_method
 from fejer.rates import fit_rate as fit_rate
 from fejer.rates import RateFit as RateFit
 from fejer.testing import check_derivatives as check_derivatives
+from fejer.problems import forms as forms
 from fejer.numerics import prox as prox
+from fejer import arguments as arguments
 from fejer import benchmarks as benchmarks
+from fejer import catalogue as catalogue
+from fejer import checkpoint as checkpoint
 from fejer import cli as cli
+from fejer import driver as driver
 from fejer import errors as errors
 from fejer import evidence as evidence
+from fejer import front as front
 from fejer import jit as jit
 from fejer import method as method
 from fejer import numerics as numerics
 from fejer import problem as problem
 from fejer import problems as problems
 from fejer import rates as rates
+from fejer import reporting as reporting
 from fejer import result as result
 from fejer import solvers as solvers
 

@@ -32,8 +32,8 @@ _HOMES = {
         "option",
         "register",
         "registry",
-        "methods",
     ),
+    "fejer.catalogue": ("methods",),
     "fejer.result": ("Trace", "Result"),
     "fejer.front": (
         "minimize",

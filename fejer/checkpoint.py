@@ -11,16 +11,21 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import CheckpointError
-from .evidence import Array
+from .evidence import EMPTY, Array
 from .method import State
 from .problem import digest_value
 
+if TYPE_CHECKING:
+    from .driver import Run
+
 FORMAT = 1
+_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError)
+PLAN = ("place", "goal", "judged", "heard", "improved")
 
 
 def pack(value: State, arrays: dict[str, Array], prefix: str) -> dict[str, Any]:
@@ -62,7 +67,7 @@ def unpack(header: dict[str, Any], arrays: dict[str, Array]) -> State:
     return state
 
 
-def _subclasses(cls: type) -> Iterator[type]:
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
     for child in cls.__subclasses__():
         yield child
         yield from _subclasses(child)
@@ -124,3 +129,76 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
         found = header.get("format") if isinstance(header, dict) else None
         raise CheckpointError(f"{name}: expected format {FORMAT}, got {found}")
     return header, arrays
+
+
+def identity(run: Run) -> dict[str, Any]:
+    """Return what two runs must share for one to continue the other."""
+    kind = type(run.problem)
+    return {
+        "problem": f"{kind.__module__}.{kind.__qualname__}",
+        "methods": [method.name for method in run.chain],
+        "options": [digest(method.options()) for method in run.chain],
+        "seed": run.seed,
+        "data": run.problem.fingerprint(),
+    }
+
+
+def save(run: Run, path: str | os.PathLike[str]) -> None:
+    """Write state, plan, best saved point and trace of a run."""
+    best = run.saved
+    if best is None:
+        return
+    arrays: dict[str, Array] = {"best.x": best.x}
+    arrays |= {f"witness.{key}": value for key, value in best.certificate.witness.items()}
+    arrays |= {f"trace.{key}": value for key, value in run.trace.save().items()}
+    header = {
+        **identity(run),
+        "state": pack(run.state, arrays, "state"),
+        "best": {"value": best.certificate.value, "nit": best.nit},
+        "trace": list(run.trace.columns),
+        "times": run.times,
+        "notes": run.notes,
+        "before": run.before,
+        **{key: getattr(run, key) for key in PLAN},
+    }
+    write(path, header, arrays)
+
+
+def restore(run: Run, path: str | os.PathLike[str]) -> None:
+    """Put a run where the file left it.
+
+    Raises
+    ------
+    CheckpointError
+        The file is broken, or was made by another run: class, methods, options, seed and data
+        must agree, and the saved point, judged again, must have the saved value.
+    """
+    from .driver import Best
+    from .result import Trace
+
+    name = os.fspath(path)
+    header, arrays = read(path)
+    for key, ours in identity(run).items():
+        if header.get(key) != ours:
+            theirs = header.get(key)
+            said = "other data" if key == "data" else f"{key} {theirs!r}, this run has {ours!r}"
+            raise CheckpointError(f"{name}: made with {said}")
+    try:
+        run.trace = Trace.load({key: arrays[f"trace.{key}"] for key in header["trace"]})
+        run.times.update(header["times"])
+        run.notes, run.before = list(header["notes"]), dict(header["before"])
+        for key in PLAN:
+            setattr(run, key, int(header[key]))
+        run.state = unpack(header["state"], arrays)
+        x = arrays["best.x"]
+        value, nit = float(header["best"]["value"]), int(header["best"]["nit"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{name}: broken or no checkpoint ({error!r})") from error
+    found = (key.partition(".") for key in arrays)
+    witness = {key: arrays[f"witness.{key}"] for part, _, key in found if part == "witness"}
+    certificate = run.problem.judge(x, witness or EMPTY)
+    again = certificate.value
+    if not (again == value or abs(again - value) <= 1e-9 * max(abs(again), abs(value))):
+        said = f"its point had {value:.6g} and has {again:.6g} now"
+        raise CheckpointError(f"{name}: made with other data: {said}")
+    run.best = run.saved = Best(x, certificate, nit)

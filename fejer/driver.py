@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from . import arguments, reporting
 from . import checkpoint as storage
-from .errors import CheckpointError, OptionError, ProblemError
-from .evidence import EMPTY, Array, Certificate, Status
+from .errors import OptionError, ProblemError
+from .evidence import Array, Certificate, Status
 from .jit import compile_time
 from .method import Method, Start, State, chain, find
-from .problem import Problem, as_vector
+from .problem import Problem
 
 if TYPE_CHECKING:
     from .front import Step
@@ -51,7 +52,9 @@ class Run:
     ----------
     problem : Problem
         What to solve.
-    x0, method, tol, max_iter, max_time, max_work, rng, callback, options, progress, trace, checkpoint
+    x0, method, tol, max_iter, max_time, max_work, rng, callback, options, progress, trace
+        As in `fejer.minimize`.
+    checkpoint : path, optional
         As in `fejer.minimize`.
     write_every : float, default 10
         Seconds between two writes of the checkpoint.
@@ -100,21 +103,21 @@ class Run:
         if not isinstance(problem, Problem):
             raise ProblemError(f"problem: expected a Problem, got {type(problem).__name__}")
         self.problem = problem
-        self.tol = _limit("tol", tol)
-        self.max_iter = _limit("max_iter", max_iter)
-        self.max_time = _limit("max_time", max_time)
-        self.max_work = _limit("max_work", max_work)
-        self.seed = _seed(rng)
-        self.every = _one_of("trace", trace, ("auto", "every")) == "every"
+        self.tol = arguments.limit("tol", tol)
+        self.max_iter = arguments.limit("max_iter", max_iter)
+        self.max_time = arguments.limit("max_time", max_time)
+        self.max_work = arguments.limit("max_work", max_work)
+        self.seed = arguments.seed(rng)
+        self.every = arguments.one_of("trace", trace, ("auto", "every")) == "every"
         if callback is not None and not callable(callback):
             raise OptionError(f"callback: expected a callable, got {type(callback).__name__}")
         self.automatic = isinstance(method, str) and method == "auto"
         if self.automatic and options:
             raise OptionError("options: name a method to set options; 'auto' chooses its own")
         self.chain = chain(problem) if self.automatic else [find(method, problem, options)]
-        self.start = _start(problem, x0)
-        self.callback = _Callback(callback) if callback is not None else None
-        self.bar = _Bar() if progress else None
+        self.start = arguments.start(problem, x0)
+        self.callback = reporting.Callback(callback) if callback is not None else None
+        self.bar = reporting.Bar() if progress else None
         self.file = checkpoint
         self.write_every = write_every
 
@@ -168,11 +171,14 @@ class Run:
             self.times[part] += max(0.0, time.perf_counter() - begun - compiled)
             self.times["compile"] += compiled
 
-    # ---- the life of a run --------------------------------------------------------------------
+    # ---- the life of a run ------------------------------------------------------------------
     def open(self) -> None:
         """Prepare and begin, or continue the checkpoint."""
         if self.file is not None and os.path.exists(self.file):
-            self._continue(*storage.read(self.file))
+            self._timed("judge", storage.restore, self, self.file)
+            self.prep = self._timed("prepare", self._prepare)
+            if self.best is not None and self.best.certificate.holds(self.tol):
+                self.status = Status.CONVERGED
         else:
             self._enter(self.start)
 
@@ -218,6 +224,11 @@ class Run:
                     self.judge(reason)
             if self.status is not None:
                 return
+
+    def _write(self) -> None:
+        if self.file is not None and self.saved is not None:
+            storage.save(self, self.file)
+            self._written = time.perf_counter()
 
     def _enter(self, start: Start) -> None:
         self.prep = self._timed("prepare", self._prepare)
@@ -413,7 +424,7 @@ class Run:
             certificate=certificate,
         )
 
-    # ---- the result --------------------------------------------------------------------------------
+    # ---- the result ------------------------------------------------------------------------
     def result(self, status: Status | None = None, why: str = "") -> Result:
         """Return the best point so far as a Result."""
         import scipy
@@ -432,7 +443,7 @@ class Run:
             fun=float(best.certificate.fun),
             success=status is Status.CONVERGED,
             status=status,
-            message=_message(status, self, why),
+            message=reporting.message(status, self, why),
             nit=self.nit,
             nfev=self.before["nfev"] + self.state.nfev,
             work=self.work,
@@ -454,120 +465,6 @@ class Run:
             },
         )
 
-    # ---- checkpoints ------------------------------------------------------------------------------
-    def _identity(self) -> dict[str, Any]:
-        kind = type(self.problem)
-        return {
-            "problem": f"{kind.__module__}.{kind.__qualname__}",
-            "methods": [m.name for m in self.chain],
-            "options": [storage.digest(m.options()) for m in self.chain],
-            "seed": self.seed,
-            "data": self.problem.fingerprint(),
-        }
-
-    def _write(self) -> None:
-        best = self.saved
-        if best is None or self.file is None:
-            return
-        arrays: dict[str, Array] = {"best.x": best.x}
-        arrays |= {f"witness.{key}": value for key, value in best.certificate.witness.items()}
-        arrays |= {f"trace.{key}": value for key, value in self.trace.save().items()}
-        header = {
-            **self._identity(),
-            "state": storage.pack(self.state, arrays, "state"),
-            "best": {"value": best.certificate.value, "nit": best.nit},
-            "trace": list(self.trace.columns),
-            "times": self.times,
-            "notes": self.notes,
-            "before": self.before,
-            **{key: getattr(self, key) for key in _PLAN},
-        }
-        storage.write(self.file, header, arrays)
-        self._written = time.perf_counter()
-
-    def _continue(self, header: dict[str, Any], arrays: dict[str, Array]) -> None:
-        from .result import Trace
-
-        name = os.fspath(self.file)  # type: ignore[arg-type]
-        for key, ours in self._identity().items():
-            if header.get(key) != ours:
-                theirs = header.get(key)
-                said = "other data" if key == "data" else f"{key} {theirs!r}, this run has {ours!r}"
-                raise CheckpointError(f"{name}: made with {said}")
-        try:
-            self.trace = Trace.load({key: arrays[f"trace.{key}"] for key in header["trace"]})
-            self.times.update(header["times"])
-            self.notes, self.before = list(header["notes"]), dict(header["before"])
-            for key in _PLAN:
-                setattr(self, key, header[key])
-            self.state = storage.unpack(header["state"], arrays)
-            x = arrays["best.x"]
-            value, nit = float(header["best"]["value"]), int(header["best"]["nit"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{name}: broken or no checkpoint ({error!r})") from error
-        witness = {
-            key.removeprefix("witness."): a
-            for key, a in arrays.items()
-            if key.startswith("witness.")
-        }
-        certificate = self._timed("judge", self.problem.judge, x, witness or EMPTY)
-        again = certificate.value
-        if not (again == value or abs(again - value) <= 1e-9 * max(abs(again), abs(value))):
-            raise CheckpointError(
-                f"{name}: made with other data: its point had {value:.6g} and has {again:.6g} now"
-            )
-        self.best = self.saved = Best(x, certificate, nit)
-        if certificate.holds(self.tol):
-            self.status = Status.CONVERGED
-        self.prep = self._timed("prepare", self._prepare)
-
-
-_PLAN = ("place", "goal", "judged", "heard", "improved")
-
-
-class _Callback:
-    """The user's callback under SciPy's rule: its parameter's name decides what it gets."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        import inspect
-
-        self.function = function
-        try:
-            names = list(inspect.signature(function).parameters)
-        except (TypeError, ValueError):
-            names = []
-        self.whole = names == ["intermediate_result"]
-
-    def __call__(self, result: Any) -> None:
-        if self.whole:
-            answer = self.function(intermediate_result=result)
-        else:
-            answer = self.function(np.array(result.x))
-        if answer is True:
-            raise TypeError("callback: to stop a run, raise StopIteration; returning True does not")
-
-
-class _Bar:
-    """Progress as the share of log(certificate) done."""
-
-    def __init__(self) -> None:
-        from tqdm.auto import tqdm
-
-        self.bar = tqdm(total=100, unit="%", bar_format="{desc}{percentage:3.0f}%|{bar}| {elapsed}")
-        self.first = math.nan
-
-    def show(self, value: float, tol: float) -> None:
-        self.bar.set_description(f"certificate {value:.2e} ")
-        if not (0 < value < math.inf) or tol <= 0:
-            return
-        self.first = value if math.isnan(self.first) else max(self.first, value)
-        whole = math.log(self.first / tol) if self.first > tol else 0.0
-        done = 100.0 if whole <= 0 else 100.0 * math.log(self.first / value) / whole
-        self.bar.update(max(0.0, min(100.0, done) - self.bar.n))
-
-    def close(self) -> None:
-        self.bar.close()
-
 
 def _numbers(state: State) -> dict[str, float]:
     return {
@@ -575,73 +472,3 @@ def _numbers(state: State) -> dict[str, float]:
         for key, value in vars(state).items()
         if key not in ("nit", "work", "nfev") and type(value) in (int, float, bool)
     }
-
-
-def _limit(name: str, value: Any) -> float:
-    good = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not good or not value >= 0:
-        raise OptionError(f"{name}: expected a number >= 0, got {value!r:.80}")
-    return value  # type: ignore[no-any-return]
-
-
-def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise OptionError(f"{name}: expected one of {', '.join(choices)}, got {value!r:.80}")
-    return str(value)
-
-
-def _seed(rng: Any) -> int:
-    if isinstance(rng, np.random.Generator):
-        return int(rng.integers(2**63))
-    if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
-        return int(rng)
-    raise OptionError(f"rng: expected an integer >= 0 or a numpy Generator, got {rng!r:.80}")
-
-
-def _start(problem: Problem, x0: Any) -> Start:
-    from .result import Result
-
-    if x0 is None:
-        return Start(np.array(problem.initial_point(), dtype=np.float64))
-    witness: Mapping[str, Array] = EMPTY
-    if isinstance(x0, Result):
-        if type(x0.get("problem")) not in (type(problem), type(None)):
-            got, wanted = type(x0["problem"]).__name__, type(problem).__name__
-            raise ProblemError(f"x0: expected a Result of {wanted}, got one of {got}")
-        x0, witness = x0["x"], x0.get("witness", EMPTY)
-    x = np.array(as_vector(x0, "x0"))
-    if x.size != problem.size:
-        raise ProblemError(f"x0: expected shape ({problem.size},), got {x.shape}")
-    return Start(x, True, witness)
-
-
-def _message(status: Status, run: Run, why: str) -> str:
-    value = run.best.certificate.value if run.best is not None else math.nan
-    floor = run.best.certificate.details.get("floor", 0.0) if run.best is not None else 0.0
-    at_floor = status is Status.STALLED and value <= 4 * floor
-    reason = run.best.certificate.reason if run.best is not None else ""
-    text = {
-        Status.CONVERGED: f"certificate {value:.3g} is within tol {run.tol:.3g}",
-        Status.MAX_ITER: f"max_iter {run.max_iter} reached at certificate {value:.3g}; "
-        "raise it, or start again from this result",
-        Status.MAX_TIME: f"max_time {run.max_time:g} s reached at certificate {value:.3g}; "
-        "raise it, or start again from this result",
-        Status.MAX_WORK: f"max_work {run.max_work:g} passes reached at certificate {value:.3g}; "
-        "raise it, or start again from this result",
-        Status.STALLED: f"no progress at {value:.3g}; tol is below what float64 can give for this "
-        "scaling, see certificate.details['floor']"
-        if at_floor
-        else f"the method ended at certificate {value:.3g} and makes no further progress; "
-        "try another method or start",
-        Status.NUMERICAL_ERROR: f"a point became nan or infinite; best certificate {value:.3g}; "
-        "check the functions and the scaling of the data",
-        Status.INFEASIBLE: "the witness proves that no feasible point exists",
-        Status.UNBOUNDED: "the witness proves that the objective is unbounded",
-        Status.INTERRUPTED: f"interrupted at certificate {value:.3g}; the best point is returned",
-        Status.CALLBACK_STOP: f"stopped by the callback at certificate {value:.3g}",
-    }[status]
-    if why:
-        text = why
-    if reason:
-        text += f" ({reason})"
-    return "; ".join([*run.notes, text])

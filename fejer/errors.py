@@ -37,7 +37,7 @@ class OptionError(FejerError, TypeError):
 
 
 class OracleError(FejerError, ValueError):
-    """A user's function returned a wrong shape or nan at the start, or contradicts a declared constant."""
+    """A user's function returned a wrong shape or nan at the start, or belies its constants."""
 
 
 class CheckpointError(FejerError, ValueError):

@@ -24,8 +24,8 @@ class _Empty(dict[str, Any]):
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("this mapping is empty and stays so")
 
-    __setitem__ = __delitem__ = update = setdefault = clear = pop = popitem = _refuse  # type: ignore[assignment]
-    __ior__ = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = update = setdefault = clear = pop = popitem = _refuse
+    __ior__ = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
         return 0

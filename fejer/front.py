@@ -177,10 +177,11 @@ def verify(problem: Problem, x: npt.ArrayLike | Result) -> Certificate:
     """
     if not isinstance(problem, Problem):
         raise ProblemError(f"problem: expected a Problem, got {type(problem).__name__}")
-    witness = EMPTY
+    given: Any = x
+    witness: Mapping[str, Array] = EMPTY
     if isinstance(x, Result):
-        x, witness = x["x"], x.get("witness", EMPTY)
-    point = as_vector(x, "x", finite=False, nan=True)
+        given, witness = x["x"], x.get("witness", EMPTY)
+    point = as_vector(given, "x", finite=False, nan=True)
     if point.size != problem.size:
         raise ProblemError(f"x: expected shape ({problem.size},), got {point.shape}")
     return problem.judge(point, witness)

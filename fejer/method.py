@@ -8,7 +8,7 @@ import pkgutil
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from .problem import Problem
 
 __all__ = [
-    "Entry",
     "Method",
     "Rate",
     "Start",
     "State",
-    "methods",
     "option",
     "register",
     "registry",
@@ -322,12 +320,13 @@ def register(cls: M) -> M:
     TypeError
         The class is no dataclass, lacks a name, or has a field that is no `option`.
     """
-    if not is_dataclass(cls) or not issubclass(cls, Method):
-        raise TypeError(f"{cls.__name__}: expected a Method that is a frozen dataclass")
+    kind: Any = cls
+    if not (isinstance(kind, type) and issubclass(kind, Method) and is_dataclass(kind)):
+        raise TypeError(f"{kind.__name__}: expected a Method that is a frozen dataclass")
     for attribute in ("name", "solves"):
-        if not getattr(cls, attribute, None):
+        if not getattr(kind, attribute, None):
             raise TypeError(f"{cls.__name__}: expected a class attribute {attribute!r}")
-    for spec in fields(cls):
+    for spec in fields(kind):
         if not spec.metadata.get("option"):
             raise TypeError(f"{cls.__name__}.{spec.name}: expected a field made by option()")
     file = getattr(sys.modules.get(cls.__module__), "__file__", cls.__module__)
@@ -388,125 +387,3 @@ def chain(problem: Any) -> list[Method]:
     if not found:
         raise MethodError(f"no method treats this {type(problem).__name__}")
     return found
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of `methods`.
-
-    Attributes
-    ----------
-    name : str
-        What ``method=`` is called with.
-    solves : tuple of str
-        Names of the problem classes.
-    rate : Rate or None
-        The theorem for the default options.
-    options : dict
-        Option name to (default, meaning).
-    cites : tuple of str
-        Sources.
-    """
-
-    name: str
-    solves: tuple[str, ...]
-    rate: Rate | None
-    options: dict[str, tuple[Any, str]]
-    cites: tuple[str, ...]
-    method: type[Method]
-
-    @classmethod
-    def of(cls, method: type[Method]) -> Entry:
-        options = {f.name: (f.default, f.metadata["doc"]) for f in fields(method)}  # type: ignore[arg-type]
-        solves = tuple(kind.__name__ for kind in method.solves)
-        return cls(method.name, solves, method().rate, options, method.cites, method)
-
-
-class Catalogue(Sequence[Entry]):
-    """What `methods` returns: a sequence of entries that prints as a table."""
-
-    def __init__(self, entries: Sequence[Entry], full: bool = False) -> None:
-        self._entries, self._full = tuple(entries), full
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._entries[index]
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries)
-
-    def __repr__(self) -> str:
-        return "\n\n".join(map(_page, self)) if self._full else _table(self._entries)
-
-
-def _table(entries: Sequence[Entry]) -> str:
-    head = ("method", "solves", "theorem")
-    rows = [(e.name, ", ".join(e.solves), e.rate.statement if e.rate else "-") for e in entries]
-    wide = [max(len(r[i]) for r in (head, *rows)) for i in (0, 1)]
-    lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}" for a, b, c in (head, *rows)]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _page(entry: Entry) -> str:
-    import inspect
-
-    lines = [entry.name, "=" * len(entry.name), inspect.getdoc(entry.method) or "", ""]
-    lines.append(f"Solves: {', '.join(entry.solves)}")
-    if entry.rate:
-        lines.append(f"Theorem: {entry.rate.statement}")
-        if entry.rate.assumptions:
-            lines.append(f"Assumes: {entry.rate.assumptions}")
-    lines.append("Options:" if entry.options else "Options: none")
-    lines += [f"  {name} = {value!r}: {doc}" for name, (value, doc) in entry.options.items()]
-    lines.append(f"Sources: {'; '.join(entry.cites) or '-'}")
-    return "\n".join(lines)
-
-
-def methods(of: Any = None) -> Catalogue:
-    """List methods: all, those for a problem, or one in full.
-
-    Parameters
-    ----------
-    of : Problem, type, str or None
-        A problem or a problem class: the methods that treat it, best first. The name of a problem
-        class: the same. The name of a method: its formula, options and theorem.
-
-    Returns
-    -------
-    Catalogue
-        A sequence of entries with ``name, solves, rate, options, cites``; prints as a table.
-
-    Raises
-    ------
-    MethodError
-        A name that is neither a method nor a problem class.
-
-    Examples
-    --------
-    >>> import fejer
-    >>> fejer.methods("halpern")[0].name
-    'halpern'
-    """
-    known = registry()
-    if of is None:
-        return Catalogue([Entry.of(m) for m in known])
-    if isinstance(of, str):
-        named = [m for m in known if m.name == of]
-        if named:
-            return Catalogue([Entry.of(m) for m in named], full=True)
-        import fejer
-
-        found = getattr(fejer, of, None)
-        if not isinstance(found, type):
-            raise MethodError(f"unknown method {of!r}. {did_you_mean(of, [m.name for m in known])}")
-        of = found
-    fitting = [m for m in known if m.treats(of)]
-    try:
-        first = list((of.random() if isinstance(of, type) else of).auto())
-    except NotImplementedError:
-        first = []
-    place = {name: i for i, name in enumerate(first)}
-    fitting.sort(key=lambda m: (place.get(m.name, len(place)), m.name))
-    return Catalogue([Entry.of(m) for m in fitting])

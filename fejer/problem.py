@@ -344,7 +344,7 @@ class Problem:
 @contextlib.contextmanager
 def _trusted(values: Iterable[Any]) -> Any:
     """Let `as_vector` pass arrays that this very problem has validated before."""
-    before = getattr(_trust, "arrays", frozenset())
+    before: frozenset[int] = getattr(_trust, "arrays", frozenset())
     _trust.arrays = before | {id(v) for v in values if isinstance(v, np.ndarray)}
     try:
         yield

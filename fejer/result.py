@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from .errors import FejerError
-from .evidence import Array, Certificate, Status
+from .evidence import Array, Status
 
 if TYPE_CHECKING:
     from .rates import RateFit
@@ -163,6 +163,10 @@ class Result(OptimizeResult):
     Names are looked up among the fields, then among the problem's views (``result.plan`` calls
     ``problem.plan(result.x, result.witness)``, once), then in ``stats``.
     """
+
+    if TYPE_CHECKING:  # the fields are given by name
+
+        def __init__(self, *args: Any, **fields: Any) -> None: ...
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
