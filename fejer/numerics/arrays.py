@@ -78,16 +78,21 @@ def float_array(
         raise ProblemError(f"{name}: expected {kind} of real numbers, got {got}")
     if raw.ndim != ndim:
         raise ProblemError(f"{name}: expected {kind}, got shape {raw.shape}")
-    if shape is not None and any(w not in (-1, g) for w, g in zip(shape, raw.shape, strict=True)):
-        wanted = str(tuple("any" if w == -1 else w for w in shape)).replace("'", "")
-        raise ProblemError(f"{name}: expected shape {wanted}, got {raw.shape}")
+    check_shape(raw.shape, name, shape)
     if raw.size == 0 and not empty:
         raise ProblemError(f"{name}: expected at least one entry, got shape {raw.shape}")
-    array = np.array(raw, dtype=np.float64, order=order, copy=True if copy else None)  # type: ignore[call-overload]
+    array: Array = np.array(raw, dtype=np.float64, order=order, copy=True if copy else None)  # type: ignore[call-overload]
     check_entries(array, name, finite=finite, nan=nan)
     array = array.view()
     array.flags.writeable = False
     return array
+
+
+def check_shape(got: tuple[int, ...], name: str, shape: tuple[int, ...] | None) -> None:
+    """Refuse another shape; -1 stands for any length."""
+    if shape is not None and any(w not in (-1, g) for w, g in zip(shape, got, strict=True)):
+        wanted = str(tuple("any" if w == -1 else w for w in shape)).replace("'", "")
+        raise ProblemError(f"{name}: expected shape {wanted}, got {got}")
 
 
 def check_entries(array: Array, name: str, *, finite: bool = True, nan: bool = False) -> None:
