@@ -19,11 +19,11 @@ from fejer.method import registry as registry
 from fejer.catalogue import methods as methods
 from fejer.result import Trace as Trace
 from fejer.result import Result as Result
+from fejer.result import Path as Path
 from fejer.front import minimize as minimize
 from fejer.front import solve as solve
 from fejer.front import verify as verify
 from fejer.front import path as path
-from fejer.front import Path as Path
 from fejer.front import steps as steps
 from fejer.front import Step as Step
 from fejer.front import as_scipy_method as as_scipy_method
@@ -44,6 +44,7 @@ from fejer import front as front
 from fejer import jit as jit
 from fejer import method as method
 from fejer import numerics as numerics
+from fejer import plots as plots
 from fejer import problem as problem
 from fejer import problems as problems
 from fejer import rates as rates

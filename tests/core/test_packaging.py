@@ -180,17 +180,17 @@ def members(wheel):
     return sorted(name for name in names if not name.endswith("/"))
 
 
-def sources():
+def sources(home):
     """Where each source file lies in a wheel."""
-    files = [f.relative_to(HOME) for folder in FOLDERS for f in (HOME / folder).rglob("*.py")]
+    files = [f.relative_to(home) for folder in FOLDERS for f in (home / folder).rglob("*.py")]
     return {str(f if f.parts[0] == "fejer" else "fejer" / f) for f in files}
 
 
 @pytest.mark.slow
-def test_wheel_holds_all_sources_and_nothing_else(wheel):
+def test_wheel_holds_all_sources_and_nothing_else(wheel, checkout):
     names = set(members(wheel))
-    extra = {name for name in names - sources() if ".dist-info/" not in name}
-    assert sources() <= names
+    extra = {name for name in names - sources(checkout) if ".dist-info/" not in name}
+    assert sources(checkout) <= names
     assert extra == {"fejer/py.typed", "fejer/__init__.pyi"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
@@ -201,12 +201,12 @@ def test_wheel_from_sdist_is_the_same(wheel, wheel_from_sdist):
 
 
 @pytest.mark.slow
-def test_sdist_holds_what_a_developer_needs(sdist):
+def test_sdist_holds_what_a_developer_needs(sdist, checkout):
     names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
-    tests = {str(file.relative_to(HOME)) for file in (HOME / "tests").rglob("*.py")}
+    tests = {str(file.relative_to(checkout)) for file in (checkout / "tests").rglob("*.py")}
     files = "LICENSE README.md CHANGELOG.md CITATION.cff MANIFEST.in pyproject.toml setup.cfg"
     assert tests | set(words(files)) | {".ci/run", ".ci/typecheck"} <= names
-    assert {name.removeprefix("fejer/") for name in sources()} <= {
+    assert {name.removeprefix("fejer/") for name in sources(checkout)} <= {
         name.removeprefix("fejer/") for name in names
     }
     assert not [name for name in names if "__pycache__" in name or name.startswith(".venv")]
@@ -247,7 +247,7 @@ print(count, os.path.dirname(fejer.__file__))
 @pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
 def test_installed_package_is_whole(installed, inside, checkout, tmp_path):
     count, home = call(installed, "-c", WALK, cwd=checkout if inside else tmp_path).split()
-    here = [name for name in sources() if not re.fullmatch(r"fejer/[^/]*\.py", name)]
+    here = [name for name in sources(checkout) if not re.fullmatch(r"fejer/[^/]*\.py", name)]
     assert int(count) == len(here) - len(("numerics", *FOLDERS[1:]))
     assert inside == Path(home).is_relative_to(checkout) or installed.parts[-3].startswith(
         "editable"
