@@ -55,11 +55,8 @@ class Matrix:
         operator: Any = None,
     ) -> None:
         self.shape = shape
-        self._dense = dense
-        self._csc = csc
-        self._operator = operator
-        self.is_sparse = csc is not None
-        self.is_operator = operator is not None
+        self._dense, self._csc, self._operator = dense, csc, operator
+        self.is_sparse, self.is_operator = csc is not None, operator is not None
         self._facts: dict[Any, Any] = {}
 
     @classmethod
@@ -123,8 +120,6 @@ class Matrix:
             matrix._facts["csr"] = compressed(data, name)
         return matrix
 
-    # ---- forms -----------------------------------------------------------------------------
-
     @property
     def nnz(self) -> int:
         """Number of stored entries; all of them unless the matrix is sparse."""
@@ -152,7 +147,9 @@ class Matrix:
     @property
     def native(self) -> Any:
         """The array, the ``scipy.sparse.csc_array`` or the operator, for other libraries."""
-        return self.tosparse() if self.is_sparse else self._operator or self.dense
+        if self.is_operator:
+            return self._operator
+        return self.tosparse() if self.is_sparse else self.dense
 
     def tosparse(self) -> Any:
         """A ``scipy.sparse.csc_array`` that shares the arrays of a sparse matrix."""
@@ -177,8 +174,6 @@ class Matrix:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self.dense if self._dense is not None else self.toarray(), dtype=dtype)
-
-    # ---- products --------------------------------------------------------------------------
 
     def matvec(self, x: ArrayLike, out: Array | None = None) -> Array:
         """``X x``, into `out` if given."""
@@ -252,8 +247,6 @@ class Matrix:
         for start in range(0, self.shape[1], width):
             columns = slice(start, start + width)
             yield columns, self.dense[:, columns]
-
-    # ---- parts and numbers -----------------------------------------------------------------
 
     def columns(self, indices: ArrayLike) -> Matrix:
         """The matrix of the chosen columns, in the order given; dense for an operator."""
