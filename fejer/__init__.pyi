@@ -26,10 +26,10 @@ from fejer.front import verify as verify
 from fejer.front import path as path
 from fejer.front import steps as steps
 from fejer.front import Step as Step
-from fejer.front import as_scipy_method as as_scipy_method
+from fejer.scipy_style import as_scipy_method as as_scipy_method
 from fejer.rates import fit_rate as fit_rate
 from fejer.rates import RateFit as RateFit
-from fejer.testing import check_derivatives as check_derivatives
+from fejer.testing.derivatives import check_derivatives as check_derivatives
 from fejer.problems import forms as forms
 from fejer.numerics import prox as prox
 from fejer import arguments as arguments
@@ -50,6 +50,8 @@ from fejer import problems as problems
 from fejer import rates as rates
 from fejer import reporting as reporting
 from fejer import result as result
+from fejer import scipy_style as scipy_style
 from fejer import solvers as solvers
+from fejer import testing as testing
 
 __version__: str

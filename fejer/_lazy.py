@@ -42,10 +42,10 @@ _HOMES = {
         "path",
         "steps",
         "Step",
-        "as_scipy_method",
     ),
+    "fejer.scipy_style": ("as_scipy_method",),
     "fejer.rates": ("fit_rate", "RateFit"),
-    "fejer.testing": ("check_derivatives",),
+    "fejer.testing.derivatives": ("check_derivatives",),
 }
 _TABLE = {name: module for module, members in _HOMES.items() for name in members}
 _ALIASES = {"prox": "fejer.numerics.prox"}  # modules under a shorter name

@@ -47,7 +47,15 @@ class Entry:
 
 
 class Catalogue(Sequence[Entry]):
-    """What `methods` returns: a sequence of entries that prints as a table."""
+    """What `methods` returns: a sequence of entries that prints as a table.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        What to list.
+    full : bool, default False
+        Print each entry as a page instead of a line.
+    """
 
     def __init__(self, entries: Sequence[Entry], full: bool = False) -> None:
         self._entries, self._full = tuple(entries), full

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +20,6 @@ from .method import Method, Start, State, chain, find
 from .problem import Problem
 
 if TYPE_CHECKING:
-    from .front import Step
     from .result import Result
 
 CHUNK_SECONDS = 0.05
@@ -141,7 +138,6 @@ class Run:
         self.prep: Any = None
         self.state: State = State()
 
-    # ---- counters ----------------------------------------------------------------------------
     @property
     def method(self) -> Method:
         """The method at work."""
@@ -202,28 +198,9 @@ class Run:
         if self.file is not None and self.status is not Status.INTERRUPTED:
             self._write()
         result = self.result()
-        if self.callback is not None and self._told != self._final_nit():
+        if self.callback is not None and self.best is not None and self._told != self.best.nit:
             self._tell(result)
         return result
-
-    def steps(self) -> Iterator[Step]:
-        """Yield a copy of every iteration, the start included, until the run ends."""
-        from .front import Step
-
-        self.open()
-        while True:
-            self.judge("planned")
-            x, certificate = self.last
-            witness = {key: np.array(value) for key, value in certificate.witness.items()}
-            state = copy.deepcopy(self.state)
-            yield Step(self.nit, np.array(x), certificate.fun, certificate, witness, state)
-            nit, place = self.state.nit, self.place
-            while self.status is None and (self.state.nit, self.place) == (nit, place):
-                reason = self.forward(nit + 1)
-                if reason != "planned":
-                    self.judge(reason)
-            if self.status is not None:
-                return
 
     def _write(self) -> None:
         if self.file is not None and self.saved is not None:
@@ -336,7 +313,7 @@ class Run:
         if self.bar is not None:
             self.bar.show(self.best.certificate.value if self.best else math.inf, self.tol)
         if self.callback is not None:
-            self._tell(self._intermediate(x, certificate))
+            self._tell(reporting.intermediate(self, x, certificate))
         if self.status in (Status.STALLED, Status.NUMERICAL_ERROR):
             self._fall_back()
 
@@ -365,7 +342,7 @@ class Run:
             self.saved = self.best
 
     def _record(self, certificate: Certificate) -> None:
-        row = _numbers(self.state)
+        row = numbers(self.state)
         row.update(certificate.details)
         row.update(
             nit=self.nit,
@@ -378,7 +355,7 @@ class Run:
 
     def _fall_back(self) -> None:
         """Hand the best point to the next method of the chain, if there is one."""
-        if self.place + 1 >= len(self.chain) or self._exhausted():
+        if self.place + 1 >= len(self.chain) or self._cut() is not None:
             return
         ended = self.status.name if self.status is not None else ""
         self.notes.append(f"{self.method.name} ended {ended} after {self.state.nit} iterations")
@@ -389,12 +366,6 @@ class Run:
         start = self.start if best is None else Start(best.x.copy(), True, best.certificate.witness)
         self._enter(start)
 
-    def _exhausted(self) -> bool:
-        return (
-            self.nit >= self.max_iter or self.work >= self.max_work or self.seconds >= self.max_time
-        )
-
-    # ---- callbacks -------------------------------------------------------------------------------
     def _tell(self, intermediate: Any) -> None:
         begun = time.perf_counter()
         try:
@@ -409,64 +380,14 @@ class Run:
             self.times["callback"] += time.perf_counter() - begun
         self._told = self.nit
 
-    def _final_nit(self) -> int:
-        return self.best.nit if self.best is not None else -1
-
-    def _intermediate(self, x: Array, certificate: Certificate) -> Any:
-        from .result import Result
-
-        return Result(
-            x=np.array(x),
-            fun=certificate.fun,
-            nit=self.nit,
-            work=self.work,
-            time=self.seconds,
-            certificate=certificate,
-        )
-
-    # ---- the result ------------------------------------------------------------------------
     def result(self, status: Status | None = None, why: str = "") -> Result:
-        """Return the best point so far as a Result."""
-        import scipy
-
-        import fejer
-
-        from .result import Result
-
+        """Return the best point so far; ``status`` and ``why`` stand for those of the run."""
         status = next((s for s in (status, self.status) if s is not None), Status.INTERRUPTED)
-        best = self.best
-        if best is None:
-            raise ProblemError("the run has not judged any point yet")
-        numba = sys.modules.get("numba")
-        return Result(
-            x=best.x.copy(),
-            fun=float(best.certificate.fun),
-            success=status is Status.CONVERGED,
-            status=status,
-            message=reporting.message(status, self, why),
-            nit=self.nit,
-            nfev=self.before["nfev"] + self.state.nfev,
-            work=self.work,
-            time=self.seconds,
-            times=dict(self.times),
-            certificate=best.certificate,
-            witness=best.certificate.witness,
-            trace=self.trace,
-            stats=_numbers(self.state),
-            method=self.method.name,
-            options=self.method.options(),
-            problem=self.problem,
-            rng=self.seed,
-            versions={
-                "fejer": fejer.__version__,
-                "numpy": np.__version__,
-                "scipy": scipy.__version__,
-                "numba": getattr(numba, "__version__", ""),
-            },
-        )
+        return reporting.result(self, status, why)
 
 
-def _numbers(state: State) -> dict[str, float]:
+def numbers(state: State) -> dict[str, float]:
+    """Return the method's own counters: the numbers among the fields of its state."""
     return {
         key: value
         for key, value in vars(state).items()

@@ -9,7 +9,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -302,6 +302,7 @@ _FROM_SCIPY = {
 
 _REGISTER: dict[tuple[str, str], type[Method]] = {}
 _HINTS: dict[type, dict[str, Any]] = {}
+_FIELDS = "__dataclass_fields__"
 _discovered = False
 M = TypeVar("M", bound=type[Method])
 
@@ -321,12 +322,12 @@ def register(cls: M) -> M:
         The class is no dataclass, lacks a name, or has a field that is no `option`.
     """
     kind: Any = cls
-    if not (isinstance(kind, type) and issubclass(kind, Method) and is_dataclass(kind)):
+    if not (isinstance(kind, type) and issubclass(kind, Method) and hasattr(kind, _FIELDS)):
         raise TypeError(f"{kind.__name__}: expected a Method that is a frozen dataclass")
     for attribute in ("name", "solves"):
         if not getattr(kind, attribute, None):
             raise TypeError(f"{cls.__name__}: expected a class attribute {attribute!r}")
-    for spec in fields(kind):
+    for spec in vars(kind)[_FIELDS].values():
         if not spec.metadata.get("option"):
             raise TypeError(f"{cls.__name__}.{spec.name}: expected a field made by option()")
     file = getattr(sys.modules.get(cls.__module__), "__file__", cls.__module__)

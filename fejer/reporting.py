@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import missing
-from .evidence import Status
+from .errors import ProblemError, missing
+from .evidence import Array, Certificate, Status
 
 if TYPE_CHECKING:
     from .driver import Run
+    from .result import Result
 
 
 class Callback:
@@ -91,3 +93,58 @@ def message(status: Status, run: Run, why: str) -> str:
     if reason:
         text += f" ({reason})"
     return "; ".join([*run.notes, text])
+
+
+def intermediate(run: Run, x: Array, certificate: Certificate) -> Result:
+    """Tell a callback what has just been judged."""
+    from .result import Result
+
+    return Result(
+        x=np.array(x),
+        fun=certificate.fun,
+        nit=run.nit,
+        work=run.work,
+        time=run.seconds,
+        certificate=certificate,
+    )
+
+
+def result(run: Run, status: Status, why: str) -> Result:
+    """Put the best point of a run and all that is known of it into a Result."""
+    import scipy
+
+    import fejer
+
+    from .driver import numbers
+    from .result import Result
+
+    best = run.best
+    if best is None:
+        raise ProblemError("the run has not judged any point yet")
+    numba = sys.modules.get("numba")
+    return Result(
+        x=best.x.copy(),
+        fun=float(best.certificate.fun),
+        success=status is Status.CONVERGED,
+        status=status,
+        message=message(status, run, why),
+        nit=run.nit,
+        nfev=run.before["nfev"] + run.state.nfev,
+        work=run.work,
+        time=run.seconds,
+        times=dict(run.times),
+        certificate=best.certificate,
+        witness=best.certificate.witness,
+        trace=run.trace,
+        stats=numbers(run.state),
+        method=run.method.name,
+        options=run.method.options(),
+        problem=run.problem,
+        rng=run.seed,
+        versions={
+            "fejer": fejer.__version__,
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "numba": getattr(numba, "__version__", ""),
+        },
+    )
