@@ -50,7 +50,7 @@ def pack(value: State, arrays: dict[str, Array], prefix: str) -> dict[str, Any]:
 
 def unpack(header: dict[str, Any], arrays: dict[str, Array]) -> State:
     """Build the state that `pack` split; its class must be a known subclass of State."""
-    classes = {f"{c.__module__}:{c.__qualname__}": c for c in _subclasses(State)}
+    classes = {f"{c.__module__}:{c.__qualname__}": c for c in (State, *_subclasses(State))}
     name = header["state"]
     if name not in classes:
         raise CheckpointError(f"unknown state {name}")
