@@ -316,6 +316,8 @@ def _hints(cls: type) -> dict[str, Any]:
 def register(cls: M) -> M:
     """Enter a Method class in the registry (a class decorator).
 
+    A class in a file whose name starts with an underscore is checked and not listed.
+
     Raises
     ------
     TypeError
@@ -330,8 +332,10 @@ def register(cls: M) -> M:
     for spec in vars(kind)[_FIELDS].values():
         if not spec.metadata.get("option"):
             raise TypeError(f"{cls.__name__}.{spec.name}: expected a field made by option()")
-    file = getattr(sys.modules.get(cls.__module__), "__file__", cls.__module__)
-    _REGISTER[str(file), cls.__qualname__] = cls
+    stem = cls.__module__.rpartition(".")[2]
+    if stem == "__main__" or not stem.startswith("_"):
+        file = getattr(sys.modules.get(cls.__module__), "__file__", cls.__module__)
+        _REGISTER[str(file), cls.__qualname__] = cls
     return cls
 
 

@@ -184,7 +184,7 @@ class Problem:
         return ()
 
     @classmethod
-    def random(cls, *args: Any, seed: int = 0, **kwargs: Any) -> Self:
+    def random(cls, *args: Any, **kwargs: Any) -> Self:
         """Draw an instance."""
         raise NotImplementedError
 
@@ -231,7 +231,7 @@ class Problem:
         with np.errstate(all="ignore"):
             certificate = self.certificate(x, witness)
         value = certificate.value
-        if math.isnan(value):
+        if math.isnan(value) or (value == math.inf and not certificate.reason):
             reason = certificate.reason or "overflow"
             return dataclass_replace(certificate, value=math.inf, reason=reason)
         return certificate if value >= 0 else dataclass_replace(certificate, value=0.0)

@@ -12,7 +12,7 @@ import pkgutil
 from ..method import Method, registry
 from ..problem import Problem
 from .method_laws import METHOD_LAWS, bad_options, check_options
-from .problem_laws import PROBLEM_LAWS, hostile_witnesses, moved
+from .problem_laws import PROBLEM_LAWS, hostile_witnesses, moved, solution
 
 __all__ = [
     "METHOD_LAWS",
@@ -25,6 +25,7 @@ __all__ = [
     "moved",
     "pairs",
     "problem_classes",
+    "solution",
 ]
 
 
@@ -39,6 +40,8 @@ def problem_classes() -> tuple[type[Problem], ...]:
     package = importlib.import_module("fejer.problems")
     found = set()
     for module in pkgutil.walk_packages(package.__path__, "fejer.problems."):
+        if module.name.rpartition(".")[2].startswith("_"):
+            continue
         for value in vars(importlib.import_module(module.name)).values():
             own = isinstance(value, type) and value.__module__ == module.name
             if own and issubclass(value, Problem) and "random" in vars(value):
@@ -102,13 +105,15 @@ def check_method(method: str | Method | type[Method], problem: Problem | None = 
     return list(METHOD_LAWS)
 
 
-def check_problem(problem: Problem) -> list[str]:
+def check_problem(problem: Problem, method: str | Method | type[Method] = "auto") -> list[str]:
     """Run all laws of problems on one instance.
 
     Parameters
     ----------
     problem : Problem
         The instance.
+    method : str, Method or type, default "auto"
+        What solves it: the laws start from an accurate solution.
 
     Returns
     -------
@@ -126,9 +131,10 @@ def check_problem(problem: Problem) -> list[str]:
     >>> len(check_problem(fejer.FixedPoint.random())) > 4
     True
     """
+    accurate = solution(problem, method)
     for name, law in PROBLEM_LAWS.items():
         try:
-            law(problem)
+            law(problem, accurate)
         except AssertionError as error:
             text = f"{type(problem).__name__} breaks '{name}': {error}"
             raise AssertionError(text) from error

@@ -1,6 +1,7 @@
 """The laws of problems; `fejer.testing` runs them.
 
-Each takes a Problem and raises AssertionError where the law is broken.
+Each takes a Problem and an accurate `solution` of it, and raises AssertionError where the law is
+broken.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import numpy as np
 
 from ..evidence import EMPTY, Array
 from ..front import minimize
+from ..method import Method
 from ..problem import Problem
 from ..result import Result
 
-__all__ = ["PROBLEM_LAWS", "hostile_witnesses", "moved"]
+__all__ = ["PROBLEM_LAWS", "hostile_witnesses", "moved", "solution"]
 
 TOL = 1e-6
 
@@ -84,9 +86,9 @@ def _points(problem: Problem, seed: int = 0) -> Iterator[Array]:
     yield np.zeros_like(start)
 
 
-def judges_every_point(problem: Problem) -> None:
+def judges_every_point(problem: Problem, result: Result) -> None:
     """The certificate is defined at every finite x, for every witness, and never nan."""
-    honest = solution(problem).witness
+    honest = result.witness
     for x in _points(problem):
         kept = x.copy()
         for witness in [EMPTY, honest, *hostile_witnesses(honest)]:
@@ -100,9 +102,8 @@ def judges_every_point(problem: Problem) -> None:
         assert problem.judge(x, honest).value == math.inf
 
 
-def repeats_its_verdict(problem: Problem) -> None:
+def repeats_its_verdict(problem: Problem, result: Result) -> None:
     """Judging again, with the certificate's own witness, gives the same value."""
-    result = solution(problem)
     first = problem.judge(result.x, result.witness)
     again = problem.judge(result.x, first.witness)
     assert first.value == again.value == result.certificate.value
@@ -112,7 +113,7 @@ def repeats_its_verdict(problem: Problem) -> None:
         assert other.fingerprint() == problem.fingerprint()
 
 
-def keeps_data_read_only(problem: Problem) -> None:
+def keeps_data_read_only(problem: Problem, result: Result) -> None:
     """Arrays of the problem refuse to be written into, also after a copy."""
     for made in (problem, pickle.loads(pickle.dumps(problem)), copy.deepcopy(problem)):
         for spec in fields(made):  # type: ignore[arg-type]
@@ -121,16 +122,16 @@ def keeps_data_read_only(problem: Problem) -> None:
                 assert not value.flags.writeable, f"{spec.name} can be written into"
 
 
-def names_its_views(problem: Problem) -> None:
+def names_its_views(problem: Problem, result: Result) -> None:
     """Views collide with no field of the problem, of Result or of dict, and can be computed."""
     taken = {spec.name for spec in fields(problem)}  # type: ignore[arg-type]
-    taken |= set(dir(dict)) | set(solution(problem).keys())
+    taken |= set(dir(dict)) | set(result.keys())
     for name in problem.views:
         assert name not in taken, f"view {name} hides a field"
         assert callable(getattr(problem, name))
 
 
-def starts_inside(problem: Problem) -> None:
+def starts_inside(problem: Problem, result: Result) -> None:
     """The initial point is deterministic, finite, float64, and has the declared size."""
     first, second = problem.initial_point(), problem.initial_point()
     same_bytes(np.asarray(first), np.asarray(second), "two initial points differ")
@@ -139,9 +140,8 @@ def starts_inside(problem: Problem) -> None:
     assert problem.unit >= 1 and problem.judge_units >= 0
 
 
-def catches_moved_points(problem: Problem, count: int = 10) -> None:
+def catches_moved_points(problem: Problem, result: Result, count: int = 10) -> None:
     """L2: a point 3 tol from optimal fails, with the honest and with hostile witnesses."""
-    result = solution(problem)
     if not result.certificate.rigorous:
         return
     for x, witness in moved(problem, result, count):
@@ -200,15 +200,24 @@ def moved(
         yield x, hostile[i % len(hostile)]
 
 
-def solution(problem: Problem, memo: dict[str, Result] = {}) -> Result:  # noqa: B006
-    """Solve once for all laws."""
-    key = problem.fingerprint()
-    if key not in memo:
-        memo[key] = minimize(problem, tol=1e-10, max_iter=20_000)
-    return memo[key]
+def solution(problem: Problem, method: str | Method | type[Method] = "auto") -> Result:
+    """Solve as accurately as float64 allows, for the laws to start from.
+
+    Parameters
+    ----------
+    problem : Problem
+        The instance.
+    method : str, Method or type, default "auto"
+        What solves it.
+
+    Returns
+    -------
+    Result
+    """
+    return minimize(problem, method=method, tol=1e-10, max_iter=20_000)
 
 
-PROBLEM_LAWS: dict[str, Callable[[Any], None]] = {
+PROBLEM_LAWS: dict[str, Callable[[Any, Result], None]] = {
     law.__name__: law
     for law in (
         starts_inside,

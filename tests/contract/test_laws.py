@@ -1,5 +1,7 @@
 """The laws, over everything registered: nothing here is extended by hand."""
 
+from functools import cache
+
 import pytest
 
 from fejer import testing
@@ -14,10 +16,15 @@ def test_method(method, cls, law):
     testing.METHOD_LAWS[law](method(), cls.random())
 
 
+@cache
+def solution(cls):
+    return testing.solution(cls.random())
+
+
 @pytest.mark.parametrize("law", list(testing.PROBLEM_LAWS))
 @pytest.mark.parametrize("cls", testing.problem_classes(), ids=lambda c: c.__name__)
 def test_problem(cls, law):
-    testing.PROBLEM_LAWS[law](cls.random())
+    testing.PROBLEM_LAWS[law](cls.random(), solution(cls))
 
 
 @pytest.mark.parametrize("method", registry(), ids=lambda m: f"{m.__qualname__}")

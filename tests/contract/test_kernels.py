@@ -1,0 +1,52 @@
+"""Compiled code: cached, few specialisations, the same answers without compilation."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HOME = Path(__file__).resolve().parents[2]
+
+
+@cache
+def all_pairs(disable_jit=False, turn=0):
+    """What every method returns on every problem, in a process of its own."""
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"} if disable_jit else dict(os.environ)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(HOME / "tests" / "contract" / "all_pairs.py")],
+        env=environment | {"PYTHONPATH": str(HOME)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def test_a_second_process_compiles_nothing():
+    all_pairs()
+    second = all_pairs(turn=1)
+    assert not {name: k for name, k in second["kernels"].items() if k["compiled"]}
+    assert sum(len(k["signatures"]) for k in second["kernels"].values()) > 0
+
+
+def test_two_processes_agree_bit_for_bit():
+    assert all_pairs()["points"] == all_pairs(turn=1)["points"]
+
+
+def test_kernels_have_at_most_two_specialisations():
+    kernels = all_pairs()["kernels"]
+    assert not {name: k["signatures"] for name, k in kernels.items() if len(k["signatures"]) > 2}
+
+
+def test_plain_python_gives_the_same_answers():
+    compiled, plain = all_pairs()["points"], all_pairs(disable_jit=True)["points"]
+    assert compiled.keys() == plain.keys()
+    for name, x in compiled.items():
+        scale = max(1.0, np.abs(x).max())
+        assert np.asarray(plain[name]) == pytest.approx(np.asarray(x), abs=1e-10 * scale), name
