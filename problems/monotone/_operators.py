@@ -7,6 +7,7 @@ functions, so that a loop is compiled once for all of them.
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from fejer.problem import as_vector
 if TYPE_CHECKING:
     from .fixed_point import FixedPoint
 
-__all__ = ["Affine", "FixedPointForm", "call", "first_class"]
+__all__ = ["Affine", "FixedPointForm", "call", "first_class", "norm"]
 
 ROUNDING = 4.0 * 2.0**-53
 
@@ -37,6 +38,14 @@ class FixedPointForm:
     def fixed_point(self) -> FixedPoint:
         """Return the map as a `FixedPoint`."""
         raise NotImplementedError
+
+    def check_start(self, x: Array) -> None:
+        """Refuse functions that fail at the start of a run."""
+        raise NotImplementedError
+
+    def no_map(self) -> str | None:
+        """Return None, or why this instance has no nonexpansive map."""
+        return None
 
 
 class Affine:
@@ -161,3 +170,8 @@ def _wrapper(numba: Any) -> Any:
             self.function(*arguments)
 
     return FirstClass
+
+
+def norm(x: Array) -> float:
+    """Return the Euclidean norm; faster on short vectors than numpy's."""
+    return math.sqrt(np.dot(x, x))

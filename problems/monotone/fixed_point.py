@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fejer.errors import OracleError, ProblemError
 from fejer.evidence import EMPTY, Array, Certificate, failed
 from fejer.problem import Problem, as_number, witness_array
 
-from ._operators import MAP, ROUNDING, Affine, FixedPointForm, call, first_class
+from ._operators import MAP, ROUNDING, Affine, FixedPointForm, call, first_class, norm
 
 __all__ = ["FixedPoint"]
 
@@ -114,7 +114,7 @@ class FixedPoint(FixedPointForm, Problem):
         operator: str = "nonexpansive",
         factor: float | None = None,
         scale: float = 1.0,
-    ) -> FixedPoint:
+    ) -> Self:
         """Build the problem ``x = A x + b`` from its data.
 
         Parameters
@@ -181,7 +181,7 @@ class FixedPoint(FixedPointForm, Problem):
         OracleError
             T returned another shape, or no real numbers.
         """
-        return self.T(x) if isinstance(self.T, Affine) else self.oracle(x)  # type: ignore[no-any-return]
+        return self.T(x) if isinstance(self.T, Affine) else self.oracle(x)
 
     def evaluate(self, x: Array) -> Array:
         """Call T at ``x``; `apply` remembers the last points."""
@@ -238,20 +238,22 @@ class FixedPoint(FixedPointForm, Problem):
         if not np.isfinite(image).all():
             return failed(KIND, "T(x) is not finite", scale=self.scale)
         terms = self.T.moduli(x) if isinstance(self.T, Affine) else image
-        rounding = ROUNDING * (_norm(x) + _norm(terms))
-        residual = _norm(x - image)
+        rounding = ROUNDING * (norm(x) + norm(terms))
+        residual = norm(x - image)
         total = residual + rounding
         details = {"residual": residual, "floor": rounding / self.scale}
         if self.operator == "contraction" and self.factor is not None:
             details["distance"] = total / (1.0 - self.factor)
         pair = witness_array(witness, "pair", (2, self.n)) if witness else None
         if pair is not None:
-            moved = _norm(self.apply(pair[0]) - self.apply(pair[1]))
-            details["expansion"] = moved / _norm(pair[0] - pair[1])
+            moved = norm(self.apply(pair[0]) - self.apply(pair[1]))
+            details["expansion"] = moved / norm(pair[0] - pair[1])
+        value = total / self.scale
         return Certificate(
             KIND,
-            total / self.scale,
+            value,
             total,
+            reason="" if value < math.inf else "overflow",
             scale=self.scale,
             details=details,
             witness={} if pair is None else {"pair": pair},
@@ -269,7 +271,7 @@ class FixedPoint(FixedPointForm, Problem):
         factor: float | None = None,
         *,
         seed: int = 0,
-    ) -> FixedPoint:
+    ) -> Self:
         """Draw an affine map with a fixed point of standard normal entries.
 
         Parameters
@@ -302,7 +304,3 @@ class FixedPoint(FixedPointForm, Problem):
             A = (1.0 - factor) * np.eye(n) + factor * A
         solution = rng.standard_normal(n)
         return cls.affine(A, solution - A @ solution, operator, factor)
-
-
-def _norm(x: Array) -> float:
-    return math.sqrt(np.dot(x, x))

@@ -129,7 +129,7 @@ class Halpern(Method):
 
     def supports(self, problem: Any) -> str | None:
         """Return None, or why the problem has no nonexpansive map or no known factor."""
-        reason = problem.no_map() if hasattr(problem, "no_map") else None
+        reason: str | None = problem.no_map()
         if reason is None and self.anchor == "contraction":
             form = problem.fixed_point()
             if form.operator != "contraction":
@@ -142,7 +142,7 @@ class Halpern(Method):
 
     def begin(self, problem: Any, prep: Any, start: Start, rng: np.random.Generator) -> Any:
         """Anchor at the start."""
-        prep.check_start(start.x)
+        problem.check_start(start.x)
         return HalpernState(start.x, start.x.copy(), np.zeros_like(start.x))
 
     def advance(self, problem: Any, prep: Any, state: Any, n: int) -> bool:
@@ -177,8 +177,8 @@ class Halpern(Method):
 
 
 def _contraction_bound(problem: Any, x0: Array, xstar: Array, k: int) -> float:
-    gamma = problem.fixed_point().factor
-    total = sum(gamma**-i for i in range(k + 1))
+    gamma: float = problem.fixed_point().factor
+    total: float = sum(gamma**-i for i in range(k + 1))
     return (1 + 1 / gamma) * distance(problem, x0, xstar) / total
 
 
