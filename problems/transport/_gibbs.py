@@ -1,0 +1,186 @@
+"""Kernels over the entries ``exp((f_i + g_j - C_ij) / eps)`` of a Gibbs plan.
+
+All take a block of rows of the cost, the number `start` of its first row, and the constant `shift`
+that is taken off every cost.  Forbidden arcs (+inf) have entry 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fejer.jit import kernel
+from fejer.numerics.elementary import exp
+
+ROUNDING = 2.0**-53
+# Beyond these numbers exp saturates: a sum that holds exp(709) is no longer the sum of the entries.
+SATURATED = 8.0e307
+LOWEST = -708.0
+# Entries of a stored kernel matrix below exp(-600) are 0: no product with scalings is denormal.
+FLUSHED = -600.0
+
+
+# Without "reassoc": f + shift would be formed first, and the digits of f be lost in it.
+@kernel(fastmath={"contract", "nsz"})
+def exponent(f, g, cost, shift, inverse):
+    """``(f + g - (cost - shift)) / eps``."""
+    return ((f + g) - (cost - shift)) * inverse
+
+
+@kernel
+def gibbs_sums(C, start, shift, f, g, inverse, a, z, p, q, r, scaled_q):
+    """Row sums ``p`` and column sums ``q += ...`` of the plan Z.
+
+    Also r = min(1, a / p) and the column sums of diag(r) Z; returns how many entries that are
+    not forbidden are exactly 0, and how many are.
+    """
+    zeros = 0
+    for k in range(C.shape[0]):
+        i, row = start + k, C[k]
+        fi, total = f[i], 0.0
+        for j in range(row.size):
+            z[j] = exp(exponent(fi, g[j], row[j], shift, inverse))
+            total += z[j]
+            zeros += z[j] == 0.0
+        factor = a[i] / total if total > a[i] else 1.0
+        p[i], r[i] = total, factor
+        for j in range(row.size):
+            q[j] += z[j]
+            scaled_q[j] += factor * z[j]
+    return zeros
+
+
+@kernel
+def filled_rows(C, start, shift, f, g, inverse, a, r, c, log_c, share, z, t, deficit, out):
+    """Sums over the rounded plan P = diag(r) Z diag(c) + deficit share'.
+
+    ``deficit`` is what rows lack, ``share`` how it is spread over the columns.  Added to `out`:
+    <C, P>, KL(P | Z) and the moduli of the summands of the latter.
+    """
+    cost = divergence = moduli = 0.0
+    for k in range(C.shape[0]):
+        i, row = start + k, C[k]
+        fi, ri, total = f[i], r[i], 0.0
+        for j in range(row.size):
+            t[j] = exponent(fi, g[j], row[j], shift, inverse)
+            z[j] = exp(t[j])
+            total += ri * z[j] * c[j]
+        lacking = a[i] - total
+        deficit[i] = lacking if lacking > 4.0 * ROUNDING * a[i] else 0.0
+        lacking, log_r = deficit[i], math.log(ri)
+        if lacking == 0.0:
+            for j in range(row.size):
+                entry = ri * z[j] * c[j]
+                information = entry * (log_r + log_c[j])
+                cost += entry * (row[j] - shift)
+                divergence += information - entry + z[j]
+                moduli += abs(information) + entry + z[j]
+        else:
+            for j in range(row.size):
+                entry = ri * z[j] * c[j] + lacking * share[j]
+                if entry > 0.0:
+                    information = entry * (math.log(entry) - t[j])
+                    cost += entry * (row[j] - shift)
+                    divergence += information - entry + z[j]
+                    moduli += abs(information) + entry + z[j]
+                else:
+                    divergence += z[j]
+                    moduli += z[j]
+    out[0] += cost
+    out[1] += divergence
+    out[2] += moduli
+
+
+@kernel
+def scaled_rows(C, start, shift, f, g, inverse, r, c, deficit, share, P):
+    """Rows of diag(r) Z diag(c) + deficit share'."""
+    for k in range(C.shape[0]):
+        i, row, out = start + k, C[k], P[k]
+        fi, ri, lacking = f[i], r[i], deficit[i]
+        for j in range(row.size):
+            entry = exp(exponent(fi, g[j], row[j], shift, inverse))
+            out[j] = ri * entry * c[j] + lacking * share[j]
+
+
+@kernel
+def explicit_sums(C, shift, f, g, inverse, P, out):
+    """Add <C, P>, KL(P | Z) and the moduli of its summands to `out`, for a plan in memory."""
+    for i in range(C.shape[0]):
+        fi, row, entries = f[i], C[i], P[i]
+        for j in range(row.size):
+            t = exponent(fi, g[j], row[j], shift, inverse)
+            z, entry = exp(t), entries[j]
+            if entry > 0.0:
+                information = entry * (math.log(entry) - t)
+                out[0] += entry * (row[j] - shift)
+                out[1] += information - entry + z
+                out[2] += abs(information) + entry + z
+            else:
+                out[1] += z
+                out[2] += z
+
+
+@kernel
+def gibbs_matrix(C, shift, f, g, inverse, K):
+    """Store the entries, those below exp(-600) as 0."""
+    for i in range(C.shape[0]):
+        fi, row, out = f[i], C[i], K[i]
+        for j in range(row.size):
+            t = exponent(fi, g[j], row[j], shift, inverse)
+            value = exp(t)
+            out[j] = value if t > FLUSHED else 0.0
+
+
+@kernel
+def log_rows(C, start, shift, f, g, inverse, a, log_a, z, w):
+    """One Sinkhorn half-step for the rows of a block, without a stored matrix.
+
+    The previous f is the shift under which the sum is formed; where it serves badly the row is
+    summed again under its largest exponent.  ``w`` receives the column sums of the new plan.
+    """
+    for k in range(C.shape[0]):
+        i, row = start + k, C[k]
+        fi, total = f[i], 0.0
+        for j in range(row.size):
+            z[j] = exp(exponent(fi, g[j], row[j], shift, inverse))
+            total += z[j]
+        if not 1e-200 < total < 1e200:
+            fi = -row_maximum(row, g, shift)
+            total = 0.0
+            for j in range(row.size):
+                z[j] = exp(exponent(fi, g[j], row[j], shift, inverse))
+                total += z[j]
+        f[i] = fi + (log_a[i] - math.log(total)) / inverse
+        factor = a[i] / total
+        for j in range(row.size):
+            w[j] += factor * z[j]
+
+
+@kernel
+def row_maximum(row, g, shift):
+    """``max_j g_j - (C_ij - shift)``."""
+    top = -np.inf
+    for j in range(row.size):
+        value = g[j] - (row[j] - shift)
+        top = value if value > top else top
+    return top
+
+
+@kernel
+def column_maxima(C, start, shift, f, top):
+    """``top_j <- max(top_j, max_i f_i - (C_ij - shift))``."""
+    for k in range(C.shape[0]):
+        fi, row = f[start + k], C[k]
+        for j in range(row.size):
+            value = fi - (row[j] - shift)
+            top[j] = value if value > top[j] else top[j]
+
+
+@kernel
+def column_sums(C, start, shift, f, g, inverse, w):
+    """Add the column sums of the plan of (f, g) to `w`."""
+    for k in range(C.shape[0]):
+        fi, row = f[start + k], C[k]
+        for j in range(row.size):
+            w[j] += exp(exponent(fi, g[j], row[j], shift, inverse))
