@@ -1,0 +1,458 @@
+"""What all bilevel classes with a strongly convex lower level share: oracles and the certificate.
+
+The notation of the whole family: upper variable x, lower variable y, upper objective F, lower
+objective f, ``H = d2f/dy dy``, ``J = d2f/dy dx``, ``y*(x) = argmin f(x, .)``,
+``Phi(x) = F(x, y*(x))`` and the adjoint q with ``H q = grad_y F``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from fejer.evidence import EMPTY, Array, Certificate, failed
+from fejer.numerics.krylov import cg
+from fejer.problem import Problem, witness_array
+
+__all__ = ["ROUNDING", "Assessment", "Constants", "Cross", "LowerLevel", "Upper", "norm"]
+
+KIND = "hypergradient"
+ROUNDING = 4 * 2.0**-53  # of a computed sum, times the moduli of its terms
+OUTSIDE = 1e-9  # relative distance from the box that still counts as rounding
+SMALLEST_SCALE = 1e-6  # of F at the trivial lower solution
+SHARPEN = 1e-3  # share of the gradient from which on the sharper bound is worth its solves
+
+
+class Constants(NamedTuple):
+    """Constants that bound the lower and the upper level at one x, for all y.
+
+    Attributes
+    ----------
+    mu : float
+        Modulus of strong convexity of ``f(x, .)``: a lower bound.
+    lipschitz : float
+        Lipschitz constant of ``grad_y f(x, .)``.
+    upper : float
+        Lipschitz constant of ``grad_y F(x, .)``.
+    hessian : float
+        Lipschitz constant of ``H(x, .)``; 0 where f is quadratic in y.
+    upper_cross : float
+        Lipschitz constant of ``grad_x F(x, .)``.
+    estimated : bool
+        Whether one of them is no proven bound.
+    """
+
+    mu: float
+    lipschitz: float
+    upper: float
+    hessian: float = 0.0
+    upper_cross: float = 0.0
+    estimated: bool = False
+
+
+class Upper(NamedTuple):
+    """The upper objective at (x, y), its gradients, and the rounding error of its value."""
+
+    fun: float
+    grad_y: Array
+    floor: float
+    grad_x: Array | None = None
+
+
+class Cross(NamedTuple):
+    """Products with J at (x, y), in the coordinates that were asked for.
+
+    Attributes
+    ----------
+    product : array
+        ``J' q``.
+    norm : float
+        At least ``||J||``.
+    lipschitz : float
+        Lipschitz constant of J in y.
+    change : float
+        ``||(J(y') - J(y))' q|| <= change ||y' - y||``.
+    floor : float
+        Rounding error of the product.
+    """
+
+    product: Array
+    norm: float
+    lipschitz: float
+    change: float
+    floor: float
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What is known of ``Phi`` at x from an approximate lower solution.
+
+    Attributes
+    ----------
+    y, adjoint : array
+        Lower solution and adjoint that were used.
+    gradient : array
+        The approximate hypergradient, in the coordinates that were asked for.
+    error : float
+        Bound of its distance from the true one.
+    floor : float
+        Share of `error` that rounding alone can cause.
+    distance : float
+        Bound of ``||y - y*(x)||``.
+    residual : float
+        ``||grad_y f||``.
+    fun, fun_error : float
+        The value ``F - q' grad_y f`` of second order, and the bound of its distance from Phi.
+    rigorous : bool
+        Whether no constant was estimated.
+    """
+
+    y: Array
+    adjoint: Array
+    gradient: Array
+    error: float
+    floor: float
+    distance: float
+    residual: float
+    fun: float
+    fun_error: float
+    rigorous: bool
+
+
+class LowerLevel(Problem):
+    """Base of bilevel classes whose lower level is strongly convex in y.
+
+    A class writes the oracles below; certificate, views and `assess` are the same for all. The
+    certificate measures the hypergradient in coordinates t that have no flat ends (the logarithm
+    of a penalty has two: there the gradient in x vanishes, however bad the point is). `cross` and
+    `steps_to_box` speak of t where ``chart`` is True.
+    """
+
+    views: ClassVar[tuple[str, ...]] = (
+        "y",
+        "hypergradient",
+        "hypergradient_error",
+        "value_interval",
+    )
+    scale: float
+
+    # ---- what a class writes -------------------------------------------------------------------
+    @property
+    def lower_size(self) -> int:
+        """Number of entries of y."""
+        raise NotImplementedError
+
+    def box(self) -> tuple[Array, Array]:
+        """Return the bounds of x."""
+        raise NotImplementedError
+
+    def lower_start(self) -> Array:
+        """Return the trivial lower solution, whose F is the unit of the certificate."""
+        return np.zeros(self.lower_size)
+
+    def constants(self, x: Array) -> Constants:
+        """Return the constants at x."""
+        raise NotImplementedError
+
+    def lower_gradient(self, x: Array, y: Array) -> Array:
+        """Return ``grad_y f``."""
+        raise NotImplementedError
+
+    def hessian(self, x: Array, y: Array) -> Callable[[Array], Array]:
+        """Return the function ``v -> H v``."""
+        raise NotImplementedError
+
+    def upper_level(self, x: Array, y: Array) -> Upper:
+        """Return F and its gradients."""
+        raise NotImplementedError
+
+    def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
+        """Return ``J' q`` with the bounds that go with it, in x or in the coordinates t."""
+        raise NotImplementedError
+
+    def steps_to_box(self, x: Array) -> tuple[Array, Array]:
+        """Return the distances ``lower - t`` and ``upper - t`` in the coordinates t."""
+        raise NotImplementedError
+
+    def rounding(self, x: Array, y: Array, q: Array) -> tuple[float, float]:
+        """Bound the rounding errors of ``grad_y f`` and of ``grad_y F - H q`` in norm."""
+        raise NotImplementedError
+
+    def lower_solution(
+        self, x: Array, accuracy: float = 1e-14, start: Array | None = None
+    ) -> Array:
+        """Solve the lower level to ``accuracy`` times the residual of the trivial solution."""
+        raise NotImplementedError
+
+    # ---- what a class may write ----------------------------------------------------------------
+    def solver(self, x: Array) -> Callable[[Array], Array] | None:
+        """Return the function ``v -> H^-1 v`` where a factorisation is cheap, else None."""
+        return None
+
+    def adjoint_norm(self, x: Array, y: Array, *, chart: bool = False) -> float:
+        """Bound ``||J' H^-1||`` better than ``||J|| / mu`` does; inf where that is not possible."""
+        return math.inf
+
+    def hessian_change(self, x: Array, y: Array, q: Array, distance: float) -> float:
+        """Bound ``||(H(y') - H(y)) q||`` over ``||y' - y|| <= distance``."""
+        c, size = self.constants(x), norm(q)
+        lipschitz = c.hessian * size * distance if c.hessian else 0.0
+        return min(lipschitz, 2 * c.lipschitz * size)
+
+    def chart_size(self, unit: float) -> float:
+        """Return the length that one unit of t stands for, given the unit of F."""
+        return 1.0
+
+    # ---- what every class gets -----------------------------------------------------------------
+    def adjoint(
+        self,
+        x: Array,
+        y: Array,
+        grad_y: Array,
+        *,
+        tol: float = 1e-14,
+        start: Array | None = None,
+        direct: bool = True,
+    ) -> tuple[Array, int]:
+        """Solve ``H q = grad_y F``.
+
+        Parameters
+        ----------
+        x, y : array
+            Where H is taken.
+        grad_y : array
+            The right-hand side.
+        tol : float, default 1e-14
+            Relative residual.
+        start : array, optional
+            First iterate of the conjugate gradients.
+        direct : bool, default True
+            Use the factorisation, where there is one.
+
+        Returns
+        -------
+        tuple
+            The adjoint, and the number of products with H.
+        """
+        product = self.hessian(x, y)
+        solve = self.solver(x) if direct else None
+        if solve is not None:
+            q = solve(grad_y)
+            return q + solve(grad_y - product(q)), 1
+        if not grad_y.any():
+            return np.zeros_like(grad_y), 0
+        limit = 2 * self.lower_size + 50
+        found = cg(product, grad_y, x0=start, tol=max(tol, 1e-15), max_iter=limit)
+        return found.x, found.nit + (start is not None)
+
+    def assess(
+        self, x: Array, y: Array, *, adjoint: Array | None = None, chart: bool = False
+    ) -> Assessment:
+        """Compute the hypergradient from an approximate lower solution, and bound its error.
+
+        Parameters
+        ----------
+        x : array, shape (n,)
+            Upper variable.
+        y : array, shape (m,)
+            Approximate lower solution; any vector is allowed.
+        adjoint : array, shape (m,), optional
+            Approximate adjoint; solved for if not given.
+        chart : bool, default False
+            Gradient and error in the coordinates t instead of x.
+
+        Returns
+        -------
+        Assessment
+
+        Notes
+        -----
+        With ``e = ||y - y*|| <= ||grad_y f|| / mu``, ``r = grad_y F - H q`` and z the computed
+        hypergradient, ``z - grad Phi = J*'(q* - q) + (J* - J)' q`` gives
+
+        ``||z - grad Phi|| <= (||J|| + LJ e)/mu (LF e + D + ||r||) + LJ ||q|| e + LxF e``
+
+        where D bounds ``||(H(y*) - H(y)) q||`` [1]_ [2]_. ``(||J|| + LJ e)/mu`` is replaced by
+        ``(||J' H^-1|| + LJ e/mu)/(1 - LH e/mu)`` where a factorisation allows it.
+
+        References
+        ----------
+        .. [1] Pedregosa (2016), Hyperparameter optimization with approximate gradient,
+           arXiv 1602.02355.
+        .. [2] Salehi, Mukherjee, Roberts, Ehrhardt (2023), An adaptively inexact first-order
+           method for bilevel optimization, arXiv 2308.10098.
+        """
+        c = self.constants(x)
+        upper = self.upper_level(x, y)
+        lower = self.lower_gradient(x, y)
+        q = self.adjoint(x, y, upper.grad_y)[0] if adjoint is None else adjoint
+        r = norm(upper.grad_y - self.hessian(x, y)(q))
+        lower_floor, adjoint_floor = self.rounding(x, y, q)
+        J = self.cross(x, y, q, chart=chart)
+        z = -J.product if upper.grad_x is None else upper.grad_x - J.product
+        inverse = 1.0 / c.mu if c.mu > 0 else math.inf
+
+        def bound(residual: float, linear: float, amplify: float) -> float:
+            e = residual * inverse
+            push = c.upper * e + self.hessian_change(x, y, q, e) + linear
+            reach = J.norm * inverse
+            if c.hessian * e * inverse < 0.5:
+                reach = min(reach, amplify / (1 - c.hessian * e * inverse))
+            reach += J.lipschitz * e * inverse
+            return reach * push + (J.change + c.upper_cross) * e + J.floor
+
+        residual = norm(lower)
+        attained = residual + lower_floor, r + adjoint_floor
+        sharp = math.inf
+        if bound(*attained, sharp) > SHARPEN * norm(z):
+            sharp = self.adjoint_norm(x, y, chart=chart)
+        e = attained[0] * inverse
+        change = self.hessian_change(x, y, q, e)
+        third = min(c.hessian * e * e / 2, 2 * c.lipschitz * e) * inverse if c.hessian else 0.0
+        fun_error = (r + adjoint_floor) * e + 0.5 * change * e + (r + adjoint_floor) * third
+        fun_error += c.upper * e * e / 2 + norm(q) * lower_floor + upper.floor
+        return Assessment(
+            y=y,
+            adjoint=q,
+            gradient=z,
+            error=bound(*attained, sharp),
+            floor=bound(lower_floor, adjoint_floor, sharp),
+            distance=e,
+            residual=residual,
+            fun=upper.fun - float(q @ lower),
+            fun_error=fun_error,
+            rigorous=not c.estimated,
+        )
+
+    def null_value(self) -> float:
+        """Return F at the trivial lower solution."""
+
+        def build() -> float:
+            return self.upper_level(self.initial_point(), self.lower_start()).fun
+
+        return float(self.fact("null_value", self._data_fields(), build))
+
+    def _data_fields(self) -> tuple[str, ...]:
+        return tuple(name for name in self.__dataclass_fields__ if name != "scale")  # type: ignore[attr-defined]
+
+    def project(self, x: Array) -> tuple[Array, float]:
+        """Return the projection of x on its box, and the relative distance."""
+        lower, upper = self.box()
+        inside = np.clip(x, lower, upper)
+        distance = np.abs(x - inside) / np.maximum(1.0, np.abs(inside))
+        return inside, float(distance.max(initial=0.0))
+
+    def candidates(
+        self, x: Array, witness: Mapping[str, Array] = EMPTY, *, chart: bool = False
+    ) -> list[Assessment]:
+        """Assess x with the y of the witness and with the problem's own, where that is cheap."""
+        y = witness_array(witness, "y", self.lower_size)
+        found = []
+        if y is not None:
+            adjoint = witness_array(witness, "adjoint", self.lower_size)
+            found.append(self.assess(x, y, adjoint=adjoint, chart=chart))
+        if y is None or self.solver(x) is not None:
+            found.append(self.assess(x, self.lower_solution(x), chart=chart))
+        return found
+
+    def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
+        """Judge ``x``: norm of the projected hypergradient plus the bound of its error.
+
+        Parameters
+        ----------
+        x : array
+            Upper variable.
+        witness : mapping, optional
+            ``y``, an approximate lower solution, and ``adjoint``, an approximate solution of
+            ``H q = grad_y F``; both only help, and are checked by their residuals.
+
+        Returns
+        -------
+        Certificate
+            Of kind ``"hypergradient"``.
+        """
+        inside, outside = self.project(x)
+        if outside > OUTSIDE:
+            return failed(KIND, f"x leaves its box by {outside:.2g} (relative)")
+        best = min(
+            (
+                self._judged(inside, a, outside)
+                for a in self.candidates(inside, witness, chart=True)
+            ),
+            key=lambda pair: pair[0] if pair[0] == pair[0] else math.inf,
+        )
+        value, unit, parts, a = best
+        flat = self.assess(inside, a.y, adjoint=a.adjoint)
+        lower, upper = self.box()
+        step = norm(np.clip(-flat.gradient, lower - inside, upper - inside))
+        details = {
+            "grad_norm": step,
+            "grad_norm_upper": step + flat.error,
+            "hypergradient_error": flat.error,
+            "error_is_rigorous": float(a.rigorous),
+            "lower_residual": a.residual,
+            "lower_distance": a.distance,
+            "value_error": a.fun_error,
+            "null": self.null_value(),
+            **parts,
+        }
+        return Certificate(
+            KIND,
+            value,
+            a.fun,
+            scale=self.scale * unit,
+            reason="" if math.isfinite(value) else "the error of the hypergradient is unbounded",
+            details=details,
+            witness={"y": a.y, "adjoint": a.adjoint},
+        )
+
+    def _judged(
+        self, x: Array, a: Assessment, outside: float
+    ) -> tuple[float, float, dict[str, float], Assessment]:
+        null = self.null_value() or 1.0
+        # At most F of the trivial solution: a bad y makes F large, and must not buy tolerance.
+        unit = min(null, max(a.fun + a.fun_error, SMALLEST_SCALE * null))
+        size = self.chart_size(unit)
+        down, up = self.steps_to_box(x)
+        step = norm(np.clip(-a.gradient * (size / unit), down, up))
+        error, floor = a.error * (size / unit), a.floor * (size / unit)
+        parts = {"step": step / self.scale, "floor": floor / self.scale}
+        value = (step + error) / self.scale + outside
+        if not (math.isfinite(unit) and math.isfinite(null)):
+            value = math.inf
+        return value, unit, parts, a
+
+    # ---- views -----------------------------------------------------------------------------------
+    def _best(self, x: Array, witness: Mapping[str, Array]) -> Assessment:
+        return min(self.candidates(x, witness), key=lambda a: a.error)
+
+    def y(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:
+        """Return the lower solution that goes with x."""
+        return self._best(x, witness).y
+
+    def hypergradient(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:
+        """Return the approximate ``grad Phi(x)``."""
+        return self._best(x, witness).gradient
+
+    def hypergradient_error(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> float:
+        """Return the bound of the distance between `hypergradient` and ``grad Phi(x)``."""
+        return self._best(x, witness).error
+
+    def value_interval(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> tuple[float, float]:
+        """Return an interval that contains ``Phi(x)``."""
+        a = self._best(x, witness)
+        return a.fun - a.fun_error, a.fun + a.fun_error
+
+
+def norm(v: Array) -> float:
+    """Return the Euclidean norm without overflow of the squares."""
+    largest = float(np.abs(v).max(initial=0.0))
+    if not 1e-140 < largest < 1e140:
+        if largest == 0.0 or not math.isfinite(largest):
+            return largest
+        return largest * float(np.linalg.norm(v / largest))
+    return float(np.linalg.norm(v))

@@ -1,0 +1,310 @@
+"""Ridge regression whose penalties are chosen on validation data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from fejer.errors import ProblemError
+from fejer.evidence import Array
+from fejer.numerics.matrix import Matrix
+from fejer.problem import as_number, as_vector
+
+from ._lower_level import ROUNDING, Constants, Cross, Upper, norm
+from ._quadratic_lower import QuadraticLower
+
+__all__ = ["RidgeBilevel"]
+
+DIRECT = 1500  # largest side of a matrix that is factorised at each x
+LARGEST_LOG = 300.0  # of a penalty: squares of its exponential stay finite
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RidgeBilevel(QuadraticLower):
+    """Choice of ridge penalties by the loss on validation data.
+
+    min over x in [lower, upper]^n of ``Phi(x) = 1/(2 n_v) ||X_val y*(x) - y_val||^2`` where
+    ``y*(x) = argmin over y of 1/(2 n_t) ||X_train y - y_train||^2 + 1/2 sum_j exp(x_g(j)) y_j^2``
+    and column j belongs to penalty g(j).
+
+    Parameters
+    ----------
+    X_train : matrix, shape (n_t, m)
+        Training data; dense, sparse or an operator.
+    y_train : array_like, shape (n_t,)
+        Training targets.
+    X_val : matrix, shape (n_v, m)
+        Validation data.
+    y_val : array_like, shape (n_v,)
+        Validation targets.
+    mode : {"scalar", "feature"} or array_like of int, shape (m,), default "scalar"
+        One penalty for all columns, one for each, or the number 0 .. n-1 of each column's penalty.
+    lower, upper : float, default -12 and 4
+        Box of the logarithms of the penalties; within -300 .. 300.
+    scale : float, default 1.0
+        Divides the certificate's value.
+
+    Raises
+    ------
+    ProblemError
+        Wrong shapes, entries, mode or box.
+
+    Notes
+    -----
+    ``H = X_train'X_train/n_t + diag(p_g)`` with ``p = exp(x)``, and with ``H q = grad_y F`` the
+    hypergradient is ``dPhi/dp_k = - sum over g(j) = k of y_j q_j``.
+
+    Certificate: Phi is flat in x where a penalty is far too small or far too large, and the
+    gradient in x small there however bad the point is. It is therefore measured in
+    ``t = p/(p + s)``, s the mean square of the column (the median over the columns of one penalty,
+    zero columns left out): ``||t - P_T(t - d(Phi/F)/dt)||`` plus its error bound, T the image of
+    the box. F is ``Phi(x)`` within ``1e-6 .. 1`` times ``F0 = ||y_val||^2/(2 n_v)``.
+    ``details["grad_norm_upper"]`` is the absolute projected norm in x plus its bound. It is a
+    necessary condition (``rigorous`` is False): Phi is not convex.
+
+    Cost: a factorisation of the smaller side of X_train at each new x up to 1500 (Cholesky, or
+    Woodbury where n_t < m), conjugate gradients beyond. Memory: the data and that square.
+
+    Examples
+    --------
+    >>> import fejer
+    >>> problem = fejer.RidgeBilevel.random()
+    >>> result = fejer.minimize(problem)
+    >>> result.success, result.y.shape
+    (True, (8,))
+    """
+
+    X_train: Matrix
+    y_train: Array
+    X_val: Matrix
+    y_val: Array
+    mode: Any = "scalar"
+    lower: float = -12.0
+    upper: float = 4.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        X = Matrix.of(self.X_train, "X_train")
+        V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
+        lower = as_number(self.lower, "lower", least=-LARGEST_LOG, most=LARGEST_LOG)
+        self.set(
+            X_train=X,
+            y_train=as_vector(self.y_train, "y_train", size=X.shape[0]),
+            X_val=V,
+            y_val=as_vector(self.y_val, "y_val", size=V.shape[0]),
+            mode=_mode(self.mode, X.shape[1]),
+            lower=lower,
+            upper=as_number(self.upper, "upper", above=lower, most=LARGEST_LOG),
+            scale=as_number(self.scale, "scale", above=0),
+        )
+
+    @classmethod
+    def random(
+        cls,
+        n_train: int = 25,
+        n_val: int = 40,
+        n_features: int = 8,
+        mode: Any = "scalar",
+        *,
+        noise: float = 1.0,
+        seed: int = 0,
+    ) -> Self:
+        """Draw a regression with coefficients that decay like 1/j.
+
+        Parameters
+        ----------
+        n_train, n_val, n_features : int
+            Sizes.
+        mode : {"scalar", "feature"} or array_like of int
+            As in the class.
+        noise : float
+            Standard deviation of the noise.
+        seed : int
+            Seed of the generator.
+
+        Returns
+        -------
+        RidgeBilevel
+        """
+        rng = np.random.default_rng(seed)
+        coefficients = 1.0 / np.arange(1, n_features + 1)
+        X = rng.standard_normal((n_train + n_val, n_features))
+        y = X @ coefficients + noise * rng.standard_normal(n_train + n_val)
+        return cls(X[:n_train], y[:n_train], X[n_train:], y[n_train:], mode)
+
+    def initial_point(self) -> Array:
+        """Return the logarithms of the columns' mean squares, ``t = 1/2``, moved into the box."""
+        return np.clip(np.log(self._sizes()), self.lower, self.upper)
+
+    def auto(self) -> tuple[str, ...]:
+        """Return the methods, quasi-Newton first."""
+        return ("inexact-quasi-newton", "maid", "hoag")
+
+    @property
+    def judge_units(self) -> int:
+        """Products with the training data in one certificate, its factorisation included."""
+        rows, columns = self.X_train.shape
+        small, large = min(rows, columns), max(rows, columns)
+        return 10 if small > DIRECT else 10 + math.ceil(small * small / (12 * large))
+
+    # ---- oracles -----------------------------------------------------------------------------
+    @property
+    def lower_size(self) -> int:
+        """Number of columns."""
+        return self.X_train.shape[1]
+
+    def box(self) -> tuple[Array, Array]:
+        """Return the bounds of the logarithms."""
+        n = self._sizes().size
+        return np.full(n, self.lower), np.full(n, self.upper)
+
+    def steps_to_box(self, x: Array) -> tuple[Array, Array]:
+        """Return the distances to the image of the box, without cancellation."""
+        s, p = self._sizes(), np.exp(x)
+        low, high = math.exp(self.lower), math.exp(self.upper)
+        return s * (low - p) / ((p + s) * (low + s)), s * (high - p) / ((p + s) * (high + s))
+
+    def constants(self, x: Array) -> Constants:
+        """Return the constants; mu is the smallest penalty plus what the data guarantee."""
+        penalties = np.exp(x)
+        rows, columns = self.X_train.shape
+        least = float(self._spectrum()[0]) if columns <= min(rows, DIRECT) else 0.0
+        return Constants(
+            mu=least + float(penalties.min()),
+            lipschitz=self.X_train.spectral_norm() ** 2 / rows + float(penalties.max()),
+            upper=self.X_val.spectral_norm() ** 2 / self.X_val.shape[0],
+        )
+
+    def lower_gradient(self, x: Array, y: Array) -> Array:
+        """Return ``X_train'(X_train y - y_train)/n_t + p y``."""
+        X = self.X_train
+        return X.rmatvec(X.matvec(y) - self.y_train) / X.shape[0] + self._penalties(x) * y
+
+    def hessian(self, x: Array, y: Array) -> Callable[[Array], Array]:
+        """Return ``v -> X_train'X_train v/n_t + p v``."""
+        X, penalties = self.X_train, self._penalties(x)
+        return lambda v: X.rmatvec(X.matvec(v)) / X.shape[0] + penalties * v
+
+    def upper_level(self, x: Array, y: Array) -> Upper:
+        """Return the validation loss and its gradient."""
+        V = self.X_val
+        residual = V.matvec(y) - self.y_val
+        error = ROUNDING * (V.abs_matvec(y) + np.abs(self.y_val))
+        fun = 0.5 * float(residual @ residual) / V.shape[0]
+        floor = float(error @ (np.abs(residual) + 0.5 * error)) / V.shape[0] + ROUNDING * fun
+        return Upper(fun, V.rmatvec(residual) / V.shape[0], floor)
+
+    def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
+        """Return ``w_k sum over g(j) = k of y_j q_j`` with w = dp/dx or dp/dt."""
+        w = self._weights(x, chart)
+        largest_y = np.sqrt(self._gather(y * y))
+        largest_q = np.sqrt(self._gather(q * q))
+        return Cross(
+            product=w * self._gather(y * q),
+            norm=float((w * largest_y).max()),
+            lipschitz=float(w.max()),
+            change=float((w * largest_q).max()),
+            floor=ROUNDING * norm(w * self._gather(np.abs(y * q))),
+        )
+
+    def rounding(self, x: Array, y: Array, q: Array) -> tuple[float, float]:
+        """Bound the rounding errors of the two residuals."""
+        X, V, penalties = self.X_train, self.X_val, self._penalties(x)
+        terms = X.abs_matvec(y) + np.abs(self.y_train) + np.abs(X.matvec(y) - self.y_train)
+        lower = X.abs_rmatvec(terms) / X.shape[0] + penalties * np.abs(y)
+        terms = V.abs_matvec(y) + np.abs(self.y_val) + np.abs(V.matvec(y) - self.y_val)
+        upper = V.abs_rmatvec(terms) / V.shape[0] + penalties * np.abs(q)
+        upper += X.abs_rmatvec(X.abs_matvec(q)) / X.shape[0]
+        return ROUNDING * norm(lower), ROUNDING * norm(upper)
+
+    def solver(self, x: Array) -> Callable[[Array], Array] | None:
+        """Return the solution by Cholesky or Woodbury; None for large data."""
+        return self.oracle(x) if min(self.X_train.shape) <= DIRECT else None  # type: ignore[no-any-return]
+
+    def evaluate(self, x: Array) -> Callable[[Array], Array] | None:
+        """Factorise H at x; None where it is singular to rounding."""
+        from scipy.linalg import cho_factor, cho_solve
+
+        penalties, (rows, columns) = self._penalties(x), self.X_train.shape
+        try:
+            if columns <= rows:
+                factor = cho_factor(self.X_train.gram() / rows + np.diag(penalties))
+                return lambda v: np.asarray(cho_solve(factor, v, check_finite=False))
+            X = self.fact("dense", ("X_train",), self.X_train.toarray)
+            outer = cho_factor(rows * np.eye(rows) + (X / penalties) @ X.T)
+        except (np.linalg.LinAlgError, ValueError):
+            return None
+
+        def woodbury(v: Array) -> Array:
+            u = (v.T / penalties).T
+            inner = np.asarray(cho_solve(outer, X @ u, check_finite=False))
+            return u - ((X.T @ inner).T / penalties).T
+
+        return woodbury
+
+    def adjoint_norm(self, x: Array, y: Array, *, chart: bool = False) -> float:
+        """Bound ``||H^-1 J||`` by the Frobenius norm of the solved block."""
+        solve, c = self.solver(x), self.constants(x)
+        if solve is None or c.lipschitz / c.mu * ROUNDING * self.lower_size > 0.01:
+            return math.inf
+        groups, w = self._groups(), self._weights(x, chart)
+        J = np.zeros((self.lower_size, w.size))
+        J[np.arange(self.lower_size), groups] = w[groups] * y
+        return 1.01 * norm(solve(J).ravel())
+
+    # ---- facts ---------------------------------------------------------------------------------
+    def _groups(self) -> Any:
+        if isinstance(self.mode, str):
+            feature = self.mode == "feature"
+            return np.arange(self.lower_size) if feature else np.zeros(self.lower_size, np.intp)
+        return self.mode
+
+    def _penalties(self, x: Array) -> Array:
+        return np.exp(x)[self._groups()]
+
+    def _gather(self, v: Array) -> Array:
+        return np.bincount(self._groups(), weights=v)
+
+    def _weights(self, x: Array, chart: bool) -> Array:
+        p = np.exp(x)
+        return (p + self._sizes()) ** 2 / self._sizes() if chart else p
+
+    def _sizes(self) -> Array:
+        def build() -> Array:
+            groups = self._groups()
+            squares = self.X_train.column_sq_norms() / self.X_train.shape[0]
+            parts = [squares[(groups == k) & (squares > 0)] for k in range(int(groups.max()) + 1)]
+            return np.array([float(np.median(part)) if part.size else 1.0 for part in parts])
+
+        return self.fact("sizes", ("X_train", "mode"), build)  # type: ignore[no-any-return]
+
+    def _spectrum(self) -> Array:
+        """Smallest eigenvalue of ``X_train'X_train/n_t``, from below and not below 0."""
+
+        def build() -> Array:
+            gram = self.X_train.gram()
+            error = ROUNDING * sum(self.X_train.shape) * float(np.trace(gram))
+            least = float(np.linalg.eigvalsh(gram)[0]) - error
+            return np.array([max(least, 0.0) / self.X_train.shape[0]])
+
+        return self.X_train.fact("bilevel spectrum", build)
+
+
+def _mode(mode: Any, columns: int) -> Any:
+    """Check ``mode``; group numbers become a read-only array of int."""
+    expected = f'mode: expected "scalar", "feature" or {columns} group numbers 0 .. n-1'
+    if isinstance(mode, str):
+        if mode not in ("scalar", "feature"):
+            raise ProblemError(f"{expected}, got {mode!r}")
+        return mode
+    numbers = as_vector(mode, "mode", size=columns if np.ndim(mode) else None)
+    groups = numbers.astype(np.intp)
+    wanted = np.arange(int(groups.max()) + 1) if groups.max() >= 0 else np.empty(0)
+    if (groups != numbers).any() or not np.array_equal(np.unique(groups), wanted):
+        raise ProblemError(f"{expected}, each number used, got {mode!r:.80}")
+    groups.flags.writeable = False
+    return groups
