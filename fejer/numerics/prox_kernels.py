@@ -125,8 +125,9 @@ def tv_prox(v, t, out):
 def envelope_shares(a, s, k, out):
     """``out_g = clip(eta a_g - s_g, 0, 1)`` with the eta for which they sum to k.
 
-    Needs more than k positive a.  Newton's method on the piecewise linear sum, kept inside a
-    bracket; where it would leave it, the bracket is halved.
+    Needs more than k positive a.  Newton's method on the piecewise linear sum, kept strictly inside
+    a bracket, which is halved where it would leave it, and at every fourth step, so that it cannot
+    go round in circles.
     """
     low, high, mass = 0.0, 0.0, 0.0
     for g in range(a.size):
@@ -134,7 +135,8 @@ def envelope_shares(a, s, k, out):
         if a[g] > 0.0:
             high = max(high, (1.0 + s[g]) / a[g])
     eta = min(k / mass, high)
-    for _ in range(1100):  # halvings from the largest to the smallest positive number
+    rounding = 2e-16 * (a.size + k)
+    for trial in range(2000):  # enough halvings from the largest to the smallest positive number
         total, gain = 0.0, 0.0
         for g in range(a.size):
             share = eta * a[g] - s[g]
@@ -143,16 +145,16 @@ def envelope_shares(a, s, k, out):
             elif share > 0.0:
                 total += share
                 gain += a[g]
+        if abs(total - k) <= rounding:
+            break
         if total > k:
             high = eta
         else:
             low = eta
         step = eta - (total - k) / gain if gain > 0.0 else -1.0
-        if abs(step - eta) <= 4e-16 * eta:
-            break
-        previous = eta
-        eta = step if low <= step <= high else 0.5 * (low + high)
-        if eta == previous:
+        newton = low < step < high and trial % 4 != 3
+        eta = step if newton else 0.5 * (low + high)
+        if not low < eta < high:
             break
     for g in range(a.size):
         out[g] = min(max(eta * a[g] - s[g], 0.0), 1.0)

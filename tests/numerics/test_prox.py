@@ -135,6 +135,13 @@ def test_envelope_of_one_and_of_all():
     np.testing.assert_allclose(prox.group_envelope(v, 3.0, k=3), v / 4.0)
 
 
+def test_envelope_where_newton_alone_would_circle():
+    v = np.array([1.0, 0.0, 1.0, 3.0, 0.0, 0.0])
+    x = prox.group_envelope(v, 2.0, k=2, groups=LABELS, weights=[1.0, 0.5, 3.0])
+    shares = np.array([2.0, 1.0, 6.0]) * (x / (v - x + (v == 0)))[[2, 0, 3]]
+    assert shares.sum() == pytest.approx(2.0, rel=1e-12)
+
+
 def test_envelope_on_many_scales():
     a = np.geomspace(1e-12, 1e12, 400)
     x = prox.group_envelope(a, 0.5, k=7)
