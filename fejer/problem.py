@@ -141,7 +141,10 @@ def witness_array(
     if value is None:
         return None
     try:
-        array = np.asarray(value, dtype=np.float64)
+        raw = np.asarray(value)
+        if raw.dtype.kind not in "fiubO":  # numpy would read texts and drop imaginary parts
+            return None
+        array = raw.astype(np.float64)
     except (TypeError, ValueError):
         return None
     wanted = (shape,) if isinstance(shape, int) else shape
