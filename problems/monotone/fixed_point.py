@@ -245,9 +245,9 @@ class FixedPoint(FixedPointForm, Problem):
         if self.operator == "contraction" and self.factor is not None:
             details["distance"] = total / (1.0 - self.factor)
         pair = witness_array(witness, "pair", (2, self.n)) if witness else None
-        if pair is not None:
-            moved = norm(self.apply(pair[0]) - self.apply(pair[1]))
-            details["expansion"] = moved / norm(pair[0] - pair[1])
+        apart = 0.0 if pair is None else norm(pair[0] - pair[1])
+        if pair is not None and apart > 0.0:
+            details["expansion"] = norm(self.apply(pair[0]) - self.apply(pair[1])) / apart
         value = total / self.scale
         return Certificate(
             KIND,

@@ -1,0 +1,37 @@
+"""Plain numpy twins of the certificates, written from the formulas and not from the code."""
+
+import numpy as np
+
+U = 2.0**-53
+
+
+def fixed_point(T, x, scale=1.0, A=None, b=None):
+    """(||x - T x|| + 4 u (||x|| + size)) / scale, size that of the terms of T x."""
+    image = np.asarray(T(x))
+    terms = image if A is None else np.abs(A) @ np.abs(x) + np.abs(b)
+    floor = 4 * U * (np.linalg.norm(x) + np.linalg.norm(terms))
+    return (np.linalg.norm(x - image) + floor) / scale
+
+
+def inclusion(F, x, resolvent=None, lipschitz=None):
+    """The natural residual over that at J(0), each with step eta."""
+    J = resolvent or (lambda v, eta: v)
+    n = len(x)
+    if lipschitz is None:
+        origin = J(np.zeros(n), 1.0)
+        value = F(origin)
+        size = np.linalg.norm(value)
+        h = 1e-3 * max(1.0, np.linalg.norm(origin))
+        slope = np.linalg.norm(F(origin + h * value / size) - value) / h if size > 0 else 1.0
+        lipschitz = slope if slope > 0 else 1.0
+    eta = 1.0 / lipschitz
+
+    def residual(z):
+        image = J(z - eta * F(z), eta)
+        return np.linalg.norm(z - image) / eta, image
+
+    origin = J(np.zeros(n), eta)
+    scale = residual(origin)[0] if np.isfinite(F(origin)).all() else 1.0
+    scale = 1.0 / eta if scale == 0 else scale
+    value, image = residual(x)
+    return (value + 4 * U * (np.linalg.norm(x) + np.linalg.norm(image)) / eta) / scale
