@@ -1,0 +1,68 @@
+"""Checks of fields that the classes of this family share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fejer.errors import ProblemError
+from fejer.evidence import Array
+from fejer.numerics.matrix import Matrix
+from fejer.problem import as_number, as_vector
+
+__all__ = ["as_bound", "as_data", "as_scale", "as_weights", "spread"]
+
+
+def as_data(X: Any, y: Any) -> tuple[Matrix, Array]:
+    """Check the matrix of the data and the vector beside it."""
+    X = Matrix.of(X, "X")
+    if X.is_operator:
+        raise ProblemError("X: expected a dense or sparse matrix, got an operator")
+    return X, as_vector(y, "y", X.shape[0] if np.ndim(y) else None)
+
+
+def as_weights(value: Any, name: str, size: int, *, finite: bool) -> Array | None:
+    """Check positive weights; None stands for ones."""
+    if value is None:
+        return None
+    weights = as_vector(value, name, size, finite=finite)
+    if not (weights > 0).all():
+        j = int(np.argmin(weights))
+        raise ProblemError(f"{name}: expected entries > 0, got {weights[j]:g} at [{j}]")
+    return weights
+
+
+def as_bound(value: Any, name: str, size: int, wrong: float) -> float | Array | None:
+    """Check a bound: None, a number or one number for each coefficient; never ``wrong``."""
+    if value is None:
+        return None
+    if np.ndim(value) == 0:
+        bound = number = as_number(value, name, finite=False)
+        as_vector([number], name, finite=False)  # its magnitude
+    else:
+        bound = as_vector(value, name, size, finite=False)
+    if np.any(bound == wrong):
+        raise ProblemError(f"{name}: expected finite numbers or {-wrong:g}, got {wrong:g}")
+    return bound  # type: ignore[no-any-return]
+
+
+def spread(bound: float | Array | None, default: float, size: int) -> Array:
+    """Return a bound as a vector that the caller may change."""
+    return np.array(np.broadcast_to(default if bound is None else bound, size), dtype=np.float64)
+
+
+def check_order(lower: Array, upper: Array) -> None:
+    """Refuse a box without a point."""
+    if (lower > upper).any():
+        j = int(np.argmax(lower > upper))
+        raise ProblemError(
+            f"lower: expected lower <= upper, got {lower[j]:g} and {upper[j]:g} at [{j}]"
+        )
+
+
+def as_scale(value: Any) -> str:
+    """Check the scaling of the loss."""
+    if not isinstance(value, str) or value not in ("sum", "mean"):
+        raise ProblemError(f"scale: expected 'sum' or 'mean', got {value!r:.80}")
+    return value

@@ -1,0 +1,302 @@
+"""Least squares with an l1 or elastic-net penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fejer.errors import ProblemError
+from fejer.evidence import EMPTY, Array, Certificate
+from fejer.numerics.matrix import Matrix
+from fejer.problem import Problem, as_number
+from fejer.problems.forms import Blockwise, LinearForm
+
+from ._checks import as_bound, as_data, as_scale, as_weights, check_order, spread
+from ._design import frozen
+from ._squares import Squares
+
+if TYPE_CHECKING:
+    import cvxpy
+
+__all__ = ["Lasso"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Lasso(Blockwise, Problem):
+    """Lasso and elastic net, with weights, bounds, an intercept and sample weights.
+
+    ``min over w (and b) of 1/2 sum_i s_i (y_i - x_i'w - b)^2
+    + lam sum_j weights_j (rho |w_j| + (1 - rho)/2 w_j^2)``, ``lower <= w <= upper``,
+    rho = ``l1_ratio``, s = ``sample_weight``.
+
+    Parameters
+    ----------
+    X : array_like or sparse matrix, shape (n, p)
+        Features; float64 in Fortran order, or CSC, is taken without a copy.
+    y : array_like, shape (n,)
+        Targets.
+    lam : float
+        Weight of the penalty, at least 0.
+    l1_ratio : float, default 1
+        rho in [0, 1]: 1 is the Lasso, 0 ridge regression.
+    weights : array_like, shape (p,), optional
+        Positive weights of the coefficients in the penalty; inf excludes a feature. Default: ones.
+    positive : bool, default False
+        Ask for ``w >= 0``.
+    lower, upper : float or array_like, shape (p,), optional
+        Bounds of the coefficients; default: none.
+    fit_intercept : bool, default False
+        Fit the constant b, which is neither penalised nor bounded.
+    sample_weight : array_like, shape (n,), optional
+        Positive weights s of the samples. Default: ones.
+    scale : {"sum", "mean"}, default "sum"
+        "mean" divides the loss by ``sum_i s_i`` (n without weights), the convention of
+        scikit-learn, whose ``alpha`` is then ``lam``.
+
+    Raises
+    ------
+    ProblemError
+        A field is not as described; the message names it.
+
+    Notes
+    -----
+    Variable: the p coefficients, then b where it is fitted.
+
+    Certificate: the duality gap, rigorous. The dual point is the better of two multiples of the
+    residual; in the dual function each coefficient ranges over its bounds cut to the sublevel set,
+    so that infinite, huge and missing bounds are all served. Scale: ``min(null, max(F, 1e-6
+    null))``, null the objective at w = 0 (projected on the bounds) with the best constant;
+    ``details["gap_over_null"]`` is the gap over null. With ``lam=0`` the dual point is the residual
+    projected off the span of the free columns, by a singular value decomposition of them; where
+    these have more than 4e7 entries the kind is "projected residual", which is not rigorous.
+    With a constant, data are centred once; dense data are then copied, sparse ones are not.
+
+    One pass over the data is p units of work, a certificate two passes.
+
+    References
+    ----------
+    .. [1] R. Tibshirani (1996). Regression shrinkage and selection via the lasso, Journal of the
+       Royal Statistical Society B 58, 267-288.
+    .. [2] H. Zou, T. Hastie (2005). Regularization and variable selection via the elastic net,
+       Journal of the Royal Statistical Society B 67, 301-320.
+
+    Examples
+    --------
+    >>> import fejer
+    >>> problem = fejer.Lasso([[1.0, 0.0], [0.0, 1.0]], [3.0, 0.5], lam=1.0)
+    >>> result = fejer.minimize(problem)
+    >>> result.x
+    array([2., 0.])
+    >>> result.support
+    array([0])
+    """
+
+    X: Matrix
+    y: Array
+    lam: float
+    l1_ratio: float = 1.0
+    weights: Array | None = None
+    positive: bool = False
+    lower: float | Array | None = None
+    upper: float | Array | None = None
+    fit_intercept: bool = False
+    sample_weight: Array | None = None
+    scale: str = "sum"
+
+    views = ("support", "coef", "intercept")
+
+    def __post_init__(self) -> None:
+        X, y = as_data(self.X, self.y)
+        n, p = X.shape
+        for name in ("positive", "fit_intercept"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                value = getattr(self, name)
+                raise ProblemError(f"{name}: expected True or False, got {value!r:.80}")
+        self.set(
+            X=X,
+            y=y,
+            lam=as_number(self.lam, "lam", least=0, most=1e100),
+            l1_ratio=as_number(self.l1_ratio, "l1_ratio", least=0, most=1),
+            weights=as_weights(self.weights, "weights", p, finite=False),
+            positive=bool(self.positive),
+            lower=as_bound(self.lower, "lower", p, np.inf),
+            upper=as_bound(self.upper, "upper", p, -np.inf),
+            fit_intercept=bool(self.fit_intercept),
+            sample_weight=as_weights(self.sample_weight, "sample_weight", n, finite=True),
+            scale=as_scale(self.scale),
+        )
+        lower, upper = self._box()
+        if self.weights is not None:
+            left_out = np.isinf(self.weights) & ((lower > 0) | (upper < 0))
+            if left_out.any():
+                j = int(np.argmax(left_out))
+                raise ProblemError(f"weights: inf at [{j}], where the bounds exclude 0")
+
+    def _box(self) -> tuple[Array, Array]:
+        p = self.X.shape[1]
+        lower, upper = spread(self.lower, -np.inf, p), spread(self.upper, np.inf, p)
+        if self.positive:
+            if (upper < 0).any():
+                j = int(np.argmax(upper < 0))
+                raise ProblemError(f"positive: upper is {upper[j]:g} at [{j}]")
+            np.maximum(lower, 0.0, out=lower)
+        check_order(lower, upper)
+        return lower, upper
+
+    @property
+    def _per(self) -> float:
+        """What "mean" divides the loss by."""
+        if self.scale == "sum":
+            return 1.0
+        weights = self.sample_weight
+        return float(self.X.shape[0] if weights is None else weights.sum())
+
+    def form(self) -> LinearForm:
+        """Return the problem in its standard form, in the scaling "sum"."""
+        return self.fact("form", _FIELDS, self._form)  # type: ignore[no-any-return]
+
+    def _form(self) -> LinearForm:
+        lower, upper = self._box()
+        weights = np.ones(lower.size) if self.weights is None else self.weights
+        if self.weights is not None:
+            excluded = np.isinf(weights)
+            weights = np.where(excluded, 0.0, weights)
+            lower[excluded] = upper[excluded] = 0.0
+        lam = self.lam * self._per
+        return LinearForm(
+            X=self.X,
+            y=self.y,
+            loss="squared",
+            l1=frozen(lam * self.l1_ratio * weights),
+            l2=frozen(lam * (1.0 - self.l1_ratio) * weights),
+            lower=frozen(lower),
+            upper=frozen(upper),
+            intercept=self.fit_intercept,
+            sample_weight=self.sample_weight,
+        )
+
+    def _squares(self) -> Squares:
+        return self.fact(  # type: ignore[no-any-return]
+            "squares", _FIELDS, lambda: Squares(self.form(), self._per)
+        )
+
+    def initial_point(self) -> Array:
+        """Return the null model: w = 0, projected on the bounds, and the best constant."""
+        squares = self._squares()
+        return squares.best_point(squares.start)
+
+    def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
+        """Judge ``x`` by a duality gap; no witness is needed, and none is looked at."""
+        return self._squares().certificate(x)
+
+    def lam_max(self) -> float:
+        """Return the smallest ``lam`` for which the null model is the solution.
+
+        Raises
+        ------
+        ProblemError
+            ``l1_ratio=0``: there is none.
+        """
+        if self.l1_ratio == 0.0:
+            raise ProblemError("lam: ridge regression (l1_ratio=0) has no largest value")
+        squares = self._squares()
+        form, at, c = squares.form, squares.start, squares.null_corr
+        weights = np.ones(at.size) if self.weights is None else self.weights
+        slope = weights * (self.l1_ratio + (1.0 - self.l1_ratio) * np.abs(at))
+        up = np.where((at < form.upper) & (at >= 0.0), c, 0.0)
+        down = np.where((at > form.lower) & (at <= 0.0), -c, 0.0)
+        largest = float((np.maximum(up, down) / slope).max())
+        return max(largest, 0.0) / self._per
+
+    def auto(self) -> tuple[str, ...]:
+        """Return working sets by Newton, or by conjugate gradients for large sparse data."""
+        large = self.X.is_sparse and min(self.X.shape) > 2000
+        first = "working-set-cg" if large else "working-set-newton"
+        return (first, "bcd", "fista")
+
+    @property
+    def unit(self) -> int:
+        """Units of work in one pass: one for each column."""
+        return self.X.shape[1]
+
+    @property
+    def judge_units(self) -> int:
+        """Two passes; without a penalty the decomposition too."""
+        return 2 * self.unit * (1 if self.lam > 0 else 1 + min(self.X.shape) // 16)
+
+    def coef(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:
+        """Return the coefficients."""
+        return x[: self.X.shape[1]]
+
+    def support(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> NDArray[np.intp]:
+        """Return the indices of the nonzero coefficients."""
+        return np.flatnonzero(x[: self.X.shape[1]])
+
+    def intercept(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> float:
+        """Return the constant; 0 where none is fitted."""
+        return float(x[-1]) if self.fit_intercept else 0.0
+
+    def to_cvxpy(self) -> cvxpy.Problem:
+        """Return the same problem as a cvxpy model."""
+        from ._models import squares_model
+
+        return squares_model(self.form(), self._per)
+
+    @classmethod
+    def random(
+        cls,
+        n: int = 60,
+        p: int = 40,
+        ratio: float = 0.1,
+        density: float = 0.2,
+        correlation: float = 0.3,
+        snr: float = 3.0,
+        *,
+        seed: int = 0,
+        **fields: Any,
+    ) -> Self:
+        """Draw correlated Gaussian features and a sparse signal with noise.
+
+        Parameters
+        ----------
+        n, p : int
+            Samples and features.
+        ratio : float, default 0.1
+            ``lam`` over ``lam_max()``.
+        density : float, default 0.2
+            Share of nonzero coefficients of the signal.
+        correlation : float, default 0.3
+            Of neighbouring features.
+        snr : float, default 3
+            Norm of the signal over the norm of the noise.
+        seed : int, default 0
+            Of the generator.
+        **fields
+            Other fields of the class.
+        """
+        X, y = random_regression(n, p, density, correlation, snr, seed)
+        problem = cls(X, y, 1.0, **fields)
+        return problem.replace(lam=ratio * problem.lam_max()) if problem.l1_ratio else problem
+
+
+_FIELDS = tuple(field.name for field in fields(Lasso))
+
+
+def random_regression(
+    n: int, p: int, density: float, correlation: float, snr: float, seed: int
+) -> tuple[Array, ArrayLike]:
+    """Draw features with ``corr(x_j, x_{j+1}) = correlation`` and targets of a sparse signal."""
+    rng = np.random.default_rng(seed)
+    X = np.asfortranarray(rng.standard_normal((n, p)))
+    for j in range(1, p):
+        X[:, j] = correlation * X[:, j - 1] + np.sqrt(1.0 - correlation**2) * X[:, j]
+    signal = np.zeros(p)
+    chosen = rng.choice(p, max(1, int(density * p)), replace=False)
+    signal[chosen] = rng.standard_normal(chosen.size)
+    y = X @ signal
+    noise = rng.standard_normal(n)
+    return X, y + noise * (np.linalg.norm(y) / (snr * np.linalg.norm(noise)))

@@ -1,0 +1,103 @@
+"""Constants and right-hand sides of theorems on coordinate and proximal gradient descent.
+
+All are in the scaling "sum", for ``F(w) = 1/2 ||z - Z w||^2 + sum l1_j |w_j| + 1/2 sum l2_j w_j^2``
+over a box.  ``H = Z'Z + diag(l2)``, D is its diagonal, ``K = D^-1/2 H D^-1/2`` over the
+coefficients that can move, mu the smallest eigenvalue of K.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fejer.evidence import Array
+
+from ._linear import squared
+
+__all__ = ["Constants", "constants", "distance", "excess", "radius", "sublinear"]
+
+
+class Constants(NamedTuple):
+    """What the bounds are made of.
+
+    Attributes
+    ----------
+    d : int
+        Number of coefficients.
+    D : array
+        Diagonal of H over the coefficients that can move.
+    K : array
+        The scaled Hessian over them.
+    mu : float
+        Smallest eigenvalue of K, 0 where it is not above rounding.
+    mu_plain : float
+        Smallest eigenvalue of H over them.
+    moves : array of bool
+        Which coefficients can move.
+    """
+
+    d: int
+    D: Array
+    K: Array
+    mu: float
+    mu_plain: float
+    moves: Array
+
+
+def constants(problem: Any) -> Constants:
+    """Return the constants of a problem; kept with its form."""
+    ready = squared(problem)
+    memo = ready.form.__dict__
+    if "_constants" not in memo:
+        moves = (ready.curvature > 0) & (ready.form.lower < ready.form.upper)
+        H = np.array(ready.design.gram())
+        H[np.diag_indices_from(H)] = ready.curvature
+        H = H[np.ix_(moves, moves)]
+        D = np.diag(H).copy()
+        K = H / np.sqrt(np.outer(D, D))
+        memo["_constants"] = Constants(
+            ready.form.l1.size, D, K, _least(K), _least(H), np.asarray(moves)
+        )
+    return memo["_constants"]  # type: ignore[no-any-return]
+
+
+def _least(A: Array) -> float:
+    """Smallest eigenvalue, from below by a multiple of its rounding error."""
+    if A.size == 0:
+        return 1.0
+    values = np.linalg.eigvalsh(A)
+    return max(0.0, float(values[0] - 1e-14 * A.shape[0] * values[-1]))
+
+
+def excess(problem: Any, x: Array, xstar: Array) -> float:
+    """``F(x) - F(xstar)``, each with its best constant."""
+    ready = squared(problem)
+    return ready.value(ready.enter(x)) - ready.value(ready.enter(xstar))
+
+
+def distance(problem: Any, x0: Array, xstar: Array, weights: Array | float) -> float:
+    """``1/2 sum weights_j (x0_j - xstar_j)^2`` over the coefficients that can move."""
+    ready = squared(problem)
+    moves = constants(problem).moves
+    step = (ready.enter(x0) - ready.enter(xstar))[moves]
+    return 0.5 * float(np.sum(weights * step * step))
+
+
+def radius(problem: Any, x0: Array) -> float:
+    """``sup ||x - x*||_D^2`` over the sublevel set of x0, from above; inf where unknown."""
+    ready, known = squared(problem), constants(problem)
+    form, value = ready.form, ready.value(ready.enter(x0))
+    with np.errstate(divide="ignore", over="ignore"):
+        width = np.minimum(
+            form.upper - form.lower, np.where(form.l1 > 0, 2 * value / form.l1, math.inf)
+        )
+    return float(np.sum(known.D * width[known.moves] ** 2))
+
+
+def sublinear(start: float, each: float, k: int) -> float:
+    """Bound of e_k from ``e_{i+1} <= e_i - e_i^2 / each`` and ``e_0 = start``."""
+    if start <= 0.0 or each == math.inf:
+        return start
+    return 1.0 / (1.0 / start + k / each)
