@@ -116,30 +116,18 @@ def _blas() -> Iterator[str]:
 
 
 def _warmup(chosen: argparse.Namespace) -> None:
-    from fejer import jit
+    from fejer import jit, testing
 
-    for method, problem in _pairs():
+    for method, cls in testing.pairs():
+        problem = cls.random()
         begun = time.perf_counter()
         fejer.minimize(problem, method=method, max_iter=3)
         seconds = time.perf_counter() - begun
-        print(f"{method.name:24}{type(problem).__name__:24}{seconds:8.2f} s", flush=True)
+        print(f"{method.name:24}{cls.__name__:24}{seconds:8.2f} s", flush=True)
     stats = [kernel.stats for kernel in jit.kernels()]
     compiled = sum(count["compiled"] for count in stats)
     loaded = sum(count["loaded"] for count in stats)
     print(f"{len(stats)} kernels: {compiled} specialisations compiled, {loaded} from the cache")
-
-
-def _pairs() -> Iterator[tuple[type[fejer.Method], fejer.Problem]]:
-    """Yield each registered method with a small instance of each class that it treats."""
-    public = (getattr(fejer, name) for name in _lazy.discovered())
-    classes = [
-        kind for kind in public if isinstance(kind, type) and issubclass(kind, fejer.Problem)
-    ]
-    for method in fejer.registry():
-        for kind in filter(method.treats, classes):
-            problem = kind.random()
-            if method().supports(problem) is None:
-                yield method, problem
 
 
 def _stub(chosen: argparse.Namespace) -> None:

@@ -348,7 +348,7 @@ def cache_folder() -> Path | None:
 
     package = sys.modules.get("fejer")
     version = getattr(package, "__version__", "0")
-    name = f"{version}-{_shared_source_hash()}-numba{numba.__version__}"
+    name = f"{version}-{shared_source_hash()}-numba{numba.__version__}"
     home = os.path.expanduser("~")
     for root in (
         os.environ.get("NUMBA_CACHE_DIR"),
@@ -369,7 +369,7 @@ def cache_folder() -> Path | None:
     return None
 
 
-def _shared_source_hash() -> str:
+def shared_source_hash() -> str:
     package = Path(__file__).resolve().parent
     files = [package / "jit.py", *package.joinpath("numerics").glob("*.py")]
     for name in ("problems", "solvers"):
