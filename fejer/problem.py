@@ -53,7 +53,7 @@ def as_vector(data: Any, name: str, size: int | None = None, **checks: Any) -> A
     """
     if id(data) in getattr(_trust, "arrays", ()) and (size is None or data.size == size):
         return data  # type: ignore[no-any-return]
-    if size is not None and np.ndim(data) == 0:
+    if size is not None and (np.isscalar(data) or getattr(data, "ndim", 1) == 0):
         data = np.full(size, as_number(data, name, finite=checks.get("finite", True)))
     return float_array(data, name, shape=None if size is None else (size,), **checks)
 
@@ -96,7 +96,8 @@ def as_number(
     bounds = ((">", above), (">=", least), ("<=", most))
     wanted = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
     wanted = f"{'an integer' if integer else 'a number'} {wanted}".rstrip()
-    array = np.asarray(value) if not isinstance(value, bool | str) else np.asarray("")
+    array = value if isinstance(value, int | float | np.ndarray | np.generic) else np.array("")
+    array = np.asarray("" if isinstance(value, bool) else array)
     good = array.ndim == 0 and array.dtype.kind in "fiu"
     if good:
         number = float(array)
