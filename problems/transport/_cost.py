@@ -49,6 +49,14 @@ class Cost:
         self.finite = isinstance(data, PointCloud) or bool(data.max() < np.inf)
         self._scale: tuple[float, float] | None = None
 
+    def rows(self, start: int, stop: int) -> Array:
+        """Return some rows, read-only."""
+        if self.dense is not None:
+            return self.dense[start:stop]
+        block = self.data.rows(start, stop)  # type: ignore[union-attr]
+        block.flags.writeable = False
+        return block
+
     def blocks(self) -> Iterator[tuple[int, Array]]:
         """Yield (first row, rows)."""
         if self.dense is not None:
@@ -92,19 +100,22 @@ class Cost:
 
     def _sample(self) -> Array:
         n, m = self.shape
-        if isinstance(self.data, PointCloud) and n * m > SAMPLED:
-            rows, columns = slice(None, None, _step(n)), slice(None, None, _step(m))
-            if self.dense is not None:
-                return np.ascontiguousarray(self.dense[rows, columns])
-            return self.data.take(rows, columns).toarray()
-        assert self.dense is not None
-        return self.dense
+        if not isinstance(self.data, PointCloud):
+            return self.data
+        if n * m <= SAMPLED:
+            return self.data.matrix
+        rows, columns = slice(None, None, _step(n)), slice(None, None, _step(m))
+        if self.dense is not None:
+            return np.ascontiguousarray(self.dense[rows, columns])
+        return self.data.take(rows, columns).toarray()
 
     def take(self, rows: np.ndarray, columns: np.ndarray) -> Cost:
         """Return the cost of some rows and columns."""
         if isinstance(self.data, PointCloud):
             return Cost(self.data.take(rows, columns))
-        return Cost(np.ascontiguousarray(self.data[np.ix_(rows, columns)]))
+        part = np.ascontiguousarray(self.data[np.ix_(rows, columns)])
+        part.flags.writeable = False
+        return Cost(part)
 
 
 def _step(count: int) -> int:

@@ -78,6 +78,7 @@ class Polytope:
             rows = np.arange(a.size) if self.rows is None else self.rows
             columns = np.arange(b.size) if self.columns is None else self.columns
             cost, a, b = cost.take(rows, columns), a[rows], b[columns]
+            a.flags.writeable = b.flags.writeable = False
         self.a, self.b, self.cost = a, b, cost
         self.mass = float(a.sum())
         if not cost.finite:
@@ -109,7 +110,7 @@ class Polytope:
         The centring constant is a coarse multiple of a power of two: subtracting it is exact
         where digits are at stake.
         """
-        n, m = self.whole.shape
+        n = self.whole.shape[0]
         f, g = x[:n], x[n:]
         f = f if self.rows is None else f[self.rows]
         g = g if self.columns is None else g[self.columns]
@@ -121,11 +122,18 @@ class Polytope:
         half = 0.5 * self.shift
         return (f - offset) - half, (g + offset) - half
 
+    def center(self, f: Array, g: Array) -> None:
+        """Shift reduced potentials in place until <a, f> = <b, g>; large offsets cost digits."""
+        offset = float(self.a @ f - self.b @ g) / (2 * self.mass)
+        f -= offset
+        g += offset
+
     def packed(self, f: Array, g: Array) -> Array:
         """Return x of reduced potentials, centred; atoms without weight get the c-transform."""
-        offset = float(self.a @ f - self.b @ g) / (2 * self.mass)
-        half = 0.5 * self.shift
-        f, g = f - offset + half, g + offset + half
+        f, g = f.copy(), g.copy()
+        self.center(f, g)
+        f += 0.5 * self.shift
+        g += 0.5 * self.shift
         n, m = self.whole.shape
         if self.rows is None and self.columns is None:
             return np.concatenate([f, g])

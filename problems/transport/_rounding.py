@@ -140,11 +140,7 @@ class GibbsRows:
 
     def rows(self, start: int, stop: int) -> Array:
         """Return rows as a new array."""
-        cost, rounded = self.polytope.cost, self.rounded
-        if cost.dense is not None:
-            block = cost.dense[start:stop]
-        else:
-            block = cost.data.rows(start, stop)  # type: ignore[union-attr]
+        rounded, block = self.rounded, self.polytope.cost.rows(start, stop)
         out = np.empty(block.shape)
         scaled_rows(
             block, start, self.polytope.shift, rounded.f, rounded.g, self.inverse, rounded.r,

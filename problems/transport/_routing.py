@@ -45,7 +45,20 @@ def route(
         while searches < SEARCHES and da.any() and db.any():
             searches += 1
             found = search(
-                C, shift, f, g, inverse, lowest, P, da, db, least, from_row, from_column, queue, sinks
+                C,
+                shift,
+                f,
+                g,
+                inverse,
+                lowest,
+                P,
+                da,
+                db,
+                least,
+                from_row,
+                from_column,
+                queue,
+                sinks,
             )
             if not found or not augment(P, da, db, from_row, from_column, sinks[:found]):
                 break

@@ -121,8 +121,8 @@ class EntropicOT(Problem):
                 as_number(value, name, above=0)
                 self.set(**{name: as_number(value, name, least=1e-100, most=1e100)})
         if self.eps_rel is not None and not self.epsilon >= 1e-100:
-            largest = self.polytope.whole.largest
-            raise ProblemError(f"eps_rel: expected a largest cost > 0, got {largest:.6g}; use eps")
+            text = f"expected a largest cost > 0, got {self._largest:.6g}; use eps"
+            raise ProblemError(f"eps_rel: {text}")
         self.polytope  # noqa: B018  (checks that no atom is cut off)
 
     # ---- what depends on the data ----------------------------------------------------------
@@ -138,13 +138,20 @@ class EntropicOT(Problem):
         """Weight of the entropy in the units of the cost."""
         if self.eps is not None:
             return float(self.eps)
-        largest = self.fact("largest", ("a", "b", "cost"), lambda: self.polytope.whole.largest)
-        return float(self.eps_rel * largest)
+        return float(self.eps_rel * self._largest)
+
+    @property
+    def _largest(self) -> float:
+        return self.fact("largest", ("a", "b", "cost"), lambda: self.polytope.whole.largest)  # type: ignore[no-any-return]
 
     @property
     def judge_units(self) -> int:
-        """Units of work that one certificate costs."""
-        return 12
+        """Units of work that one certificate costs: exponentials, and routing where some vanish."""
+        polytope = self.polytope
+        if polytope.cost.dense is None:  # the methods compute exponentials, too
+            return 4
+        vanish = self._largest - polytope.shift > 700 * self.epsilon
+        return 100 if vanish or not polytope.cost.finite else 12
 
     def initial_point(self) -> Array:
         """Return potentials 0."""
@@ -200,7 +207,9 @@ class EntropicOT(Problem):
     def _refused(self, rounded: Rounded) -> Certificate:
         marginal = rounded.violation / self.polytope.mass
         if rounded.infeasible_by > 1e-9 * self.polytope.mass:
-            text = f"no plan avoids the forbidden arcs: {rounded.infeasible_by:.3g} of mass is cut off"
+            text = (
+                f"no plan avoids the forbidden arcs: {rounded.infeasible_by:.3g} of mass is cut off"
+            )
             lost = 8 * ROUNDING * self.polytope.mass / rounded.infeasible_by
             return Certificate(
                 "cut", lost, np.inf, True, proves="infeasible", reason=text,
@@ -275,7 +284,9 @@ class EntropicOT(Problem):
             np.minimum(best_g, (costs - f[start:stop, None]).min(axis=0), out=best_g)
         sides = ((best_f, g), (f, best_g))
         floors = [a @ np.abs(s) + b @ np.abs(t) for s, t in sides]
-        lower = max(a @ s + b @ t - 4 * ROUNDING * w for (s, t), w in zip(sides, floors, strict=True))
+        lower = max(
+            a @ s + b @ t - 4 * ROUNDING * w for (s, t), w in zip(sides, floors, strict=True)
+        )
         offset = polytope.shift * polytope.mass
         upper = rounded.cost + 4 * ROUNDING * abs(rounded.cost)
         return float(lower) + offset, float(upper) + offset

@@ -77,7 +77,8 @@ class PointCloud:
         if largest > 1e99 ** (1 / power):
             raise ProblemError(f"x, y: coordinates up to {largest:.3g} overflow; rescale the data")
         self._power = power
-        self._columns = np.ascontiguousarray(self.y.T)  # coordinate by coordinate
+        self._columns = np.array(self.y.T, order="C")  # coordinate by coordinate
+        self._columns.flags.writeable = False
         self._matrix: Array | None = None
 
     @property
@@ -130,7 +131,9 @@ class PointCloud:
         buffer = np.empty((height, m))
         for start in range(0, n, height):
             stop = min(n, start + height)
-            yield start, self.rows(start, stop, buffer[: stop - start])
+            block = self.rows(start, stop, buffer[: stop - start]).view()
+            block.flags.writeable = False  # as stored ones are: one machine code serves both
+            yield start, block
 
     def take(self, rows: Any, columns: Any) -> PointCloud:
         """Return the cloud of some of the points.
