@@ -166,17 +166,18 @@ class Oracles(Problem):
             raise OracleError("F: expected finite numbers at the start, got nan or inf")
         if not np.isfinite(self.resolve(x, self.reference.step)).all():
             raise OracleError("resolvent: expected finite numbers at the start, got nan or inf")
-        if self.component is not None:
-            every = np.arange(self.n_components, dtype=np.int64)  # type: ignore[arg-type]
-            mean = self.mean_component(x, every)
-            # Components may cancel in F: the size of one of them counts, too.
-            size = max(norm(value), norm(self.mean_component(x, every[:1])), 1e-300)
-            error = norm(mean - value) / size
-            if not error <= 1e-6:
-                raise OracleError(
-                    "component: expected that the mean over all indices is F, "
-                    f"got a relative difference of {error:.2g} at the start"
-                )
+        if self.component is None:
+            return
+        every = np.arange(self.n_components, dtype=np.int64)  # type: ignore[arg-type]
+        mean = self.mean_component(x, every)
+        # Components may cancel in F: the size of one of them counts, too.
+        size = max(norm(value), norm(self.mean_component(x, every[:1])))
+        _agree("component: expected that the mean over all indices is F", mean, value, size)
+        if self.component_difference is not None:
+            y = x - self.reference.step * value
+            plain = mean - self.mean_component(y, every)
+            text = "component_difference: expected the difference of two calls of component"
+            _agree(text, self.mean_difference(x, y, every), plain, size)
 
     def derivative_checks(self, x: Array) -> Iterator[tuple[str, list[float], list[float]]]:
         """Yield what `fejer.check_derivatives` compares: (name, steps, errors) at some points.
@@ -218,3 +219,9 @@ class Oracles(Problem):
                 difference = self.mean_difference(x, y, every)
                 errors.append(norm(difference - plain) / max(norm(plain), 1e-300))
             yield "component_difference", [], errors
+
+
+def _agree(text: str, a: Array, b: Array, size: float) -> None:
+    error = norm(a - b) / max(size, 1e-300)
+    if not error <= 1e-6:
+        raise OracleError(f"{text}, got a relative difference of {error:.2g} at the start")
