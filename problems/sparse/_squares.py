@@ -81,7 +81,7 @@ class Squares:
             extra = 0.5 * total * off * off
             extra_floor = total * (abs(off) * error + 0.5 * error * error)
         c = design.adjoint(r)
-        fun, dual, floor = duality(
+        fun, dual, floor, lost = duality(
             self.z,
             r,
             c,
@@ -95,17 +95,16 @@ class Squares:
             extra,
         )
         if not centred:
-            dual = 0.0
+            dual = lost = 0.0
         scale = min(self.null, max(fun, 1e-6 * self.null))
         kind, rigorous = "duality gap", True
-        if self.free and (self.unbounded or fun - dual > 1e-10 * scale):
+        if self.free and (self.unbounded or fun - dual + lost > 1e-10 * scale):
             other = projected_dual(self, w, r)
             if other is None:
                 kind, rigorous = "projected residual", False
-                dual = max(dual, 0.0)
-            elif not dual >= other:
-                dual = other
-        floor += extra_floor + FOUR_U * abs(dual)
+            elif not dual - lost >= other:
+                dual, lost = other, 0.0
+        floor += extra_floor + lost + FOUR_U * abs(dual)
         gap = max(fun - dual, 0.0)
         value = (gap + floor) / scale + distance
         if not rigorous:
@@ -149,7 +148,7 @@ class Squares:
 
 @kernel
 def duality(z, r, c, w, l1, l2, lower, upper, norms, z_norm, extra):
-    """Objective at w, a lower bound of its minimum, and what rounding can do to both.
+    """Objective at w, a lower bound of its minimum, and what rounding can do to each and to c.
 
     The bound is the dual function ``s z'r - 1/2 s^2 ||r||^2 + sum_j m_j(s c_j)`` at the better of
     two multiples s of the residual ``r = z - Z w``, with ``c = Z'r`` and ``m_j`` as in `support`.
@@ -194,13 +193,13 @@ def duality(z, r, c, w, l1, l2, lower, upper, norms, z_norm, extra):
     if s != 1.0:
         total, other_lost = support(c, w, l1, l2, lower, upper, norms, s, size, fun)
         other = s * zr - 0.5 * s * s * rr + total
-        if other > dual:
+        if other - other_lost > dual - lost:
             dual = other
             lost = other_lost
     if 0.0 > dual:  # the objective is a sum of squares and moduli
         dual = 0.0
         lost = 0.0
-    return fun, dual, floor + lost
+    return fun, dual, floor, lost
 
 
 @kernel
