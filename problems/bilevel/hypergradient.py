@@ -28,6 +28,13 @@ class Hypergradient(NamedTuple):
         Bound of its Euclidean distance from the true gradient.
     rigorous : bool
         Whether no constant in that bound was estimated.
+
+    Examples
+    --------
+    >>> import fejer
+    >>> problem = fejer.QuadraticBilevel.random()
+    >>> fejer.hypergradient(problem, problem.initial_point())._fields
+    ('value', 'error', 'rigorous')
     """
 
     value: Array

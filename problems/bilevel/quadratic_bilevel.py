@@ -14,7 +14,7 @@ from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
 from fejer.problem import as_number, as_vector
 
-from ._lower_level import ROUNDING, Constants, Cross, Upper, norm
+from ._assessment import ROUNDING, Constants, Cross, Upper, norm
 from ._quadratic_lower import QuadraticLower
 
 __all__ = ["QuadraticBilevel"]

@@ -14,7 +14,7 @@ from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
 from fejer.problem import as_number, as_vector
 
-from ._lower_level import ROUNDING, Constants, Cross, Upper, norm
+from ._assessment import ROUNDING, Constants, Cross, Upper, norm
 from ._quadratic_lower import QuadraticLower
 
 __all__ = ["RidgeBilevel"]
@@ -301,7 +301,11 @@ def _mode(mode: Any, columns: int) -> Any:
         if mode not in ("scalar", "feature"):
             raise ProblemError(f"{expected}, got {mode!r}")
         return mode
-    numbers = as_vector(mode, "mode", size=columns if np.ndim(mode) else None)
+    numbers = as_vector(mode, "mode")
+    if numbers.size != columns:
+        raise ProblemError(f"{expected}, got {numbers.size}")
+    if numbers is mode:  # checked before, see `replace`
+        return mode
     groups = numbers.astype(np.intp)
     wanted = np.arange(int(groups.max()) + 1) if groups.max() >= 0 else np.empty(0)
     if (groups != numbers).any() or not np.array_equal(np.unique(groups), wanted):

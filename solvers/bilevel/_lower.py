@@ -9,7 +9,8 @@ import numpy as np
 
 from fejer.evidence import Array
 from fejer.method import State
-from fejer.problems.bilevel._lower_level import LowerLevel, norm
+from fejer.problems.bilevel._assessment import norm
+from fejer.problems.bilevel._lower_level import LowerLevel
 from fejer.problems.bilevel._quadratic_lower import QuadraticLower
 
 __all__ = ["LowerState", "aim", "choose", "reset", "solve"]

@@ -11,7 +11,8 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problem import witness_array
-from fejer.problems.bilevel._lower_level import LowerLevel, norm
+from fejer.problems.bilevel._assessment import norm
+from fejer.problems.bilevel._lower_level import LowerLevel
 from fejer.solvers.bilevel import _lower
 
 __all__ = ["Hoag"]
