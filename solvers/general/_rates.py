@@ -28,8 +28,10 @@ class Constants(NamedTuple):
         Number of coefficients.
     D : array
         Diagonal of H over the coefficients that can move.
-    K : array
-        The scaled Hessian over them.
+    upper : float
+        ``||U||^2``, U the strict upper triangle of K.
+    off : float
+        Sum of squares of U: a bound of ``||U||^2`` in each order of the coefficients.
     mu : float
         Smallest eigenvalue of K, 0 where it is not above rounding.
     mu_plain : float
@@ -40,7 +42,8 @@ class Constants(NamedTuple):
 
     d: int
     D: Array
-    K: Array
+    upper: float
+    off: float
     mu: float
     mu_plain: float
     moves: Array
@@ -57,8 +60,10 @@ def constants(problem: Any) -> Constants:
         H = H[np.ix_(moves, moves)]
         D = np.diag(H).copy()
         K = H / np.sqrt(np.outer(D, D))
+        U = np.triu(K, 1)
+        upper = float(np.linalg.norm(U, 2) ** 2) if U.size else 0.0
         memo["_constants"] = Constants(
-            ready.form.l1.size, D, K, _least(K), _least(H), np.asarray(moves)
+            ready.form.l1.size, D, upper, float(np.sum(U * U)), _least(K), _least(H), moves
         )
     return memo["_constants"]  # type: ignore[no-any-return]
 
