@@ -51,7 +51,7 @@ def _on_top(blocks: list[Matrix], n: int) -> Any:
 
 def unpack_bounds(bounds: Any, n: int) -> tuple[Array, Array]:
     """Turn pairs with None into vectors with infinities."""
-    if bounds is None or np.size(bounds) == 0:
+    if bounds is None or (hasattr(bounds, "__len__") and len(bounds) == 0):
         bounds = (0, None)
     if all(hasattr(bounds, side) for side in ("lb", "ub")):  # scipy.optimize.Bounds
         bounds = list(zip(*np.broadcast_arrays(bounds.lb, bounds.ub), strict=True))

@@ -139,10 +139,10 @@ class LinearProgram(Program, Problem):
         ----------
         c : array_like, shape (n,)
             Costs.
-        A_ub, A_eq : array_like or scipy.sparse, optional
-            Rows of inequalities and of equations.
-        b_ub, b_eq : array_like, optional
-            Their right-hand sides.
+        A_ub, b_ub : array_like, shapes (m_ub, n) and (m_ub,), optional
+            Inequalities; the rows may be of scipy.sparse.
+        A_eq, b_eq : array_like, shapes (m_eq, n) and (m_eq,), optional
+            Equations, likewise.
         bounds : pair, sequence of n pairs, or None, default (0, None)
             ``(lower, upper)`` of all or of each variable; None in a pair is no bound, None for the
             whole is ``(0, None)``.
@@ -212,7 +212,7 @@ class LinearProgram(Program, Problem):
         m, n : int, default 20, 40
             Rows and variables, ``m <= n``.
         density : float, default 0.25
-            Share of nonzeros in A; each row has one more.
+            Share of nonzeros in A; each row has one more, of a modulus near 3.
         upper : float, default 10
             Bound of all variables, inactive from 1.2 on. With inf the certificate proves less.
         seed : int, default 0
@@ -227,9 +227,9 @@ class LinearProgram(Program, Problem):
         upper = as_number(upper, "upper", least=1.2, finite=False)
         rng = np.random.default_rng(seed)
         entries = rng.standard_normal((m, n)) * (rng.random((m, n)) < density)
-        entries[np.arange(m), rng.integers(n, size=m)] += rng.standard_normal(m)
         x, slack = np.zeros(n), rng.uniform(0.1, 1.1, n)
         support = rng.permutation(n)[:m]
+        entries[np.arange(m), support] += rng.choice([-3.0, 3.0], m)  # a basis far from singular
         x[support], slack[support] = rng.uniform(0.1, 1.1, m), 0.0
         y = rng.standard_normal(m)
         inequality = np.arange(m) >= m // 2

@@ -49,10 +49,10 @@ def linprog(
     ----------
     c : array_like, shape (n,)
         Costs.
-    A_ub, A_eq : array_like or scipy.sparse, optional
-        Rows of inequalities and of equations.
-    b_ub, b_eq : array_like, optional
-        Their right-hand sides.
+    A_ub, b_ub : array_like, shapes (m_ub, n) and (m_ub,), optional
+        Inequalities; the rows may be of scipy.sparse.
+    A_eq, b_eq : array_like, shapes (m_eq, n) and (m_eq,), optional
+        Equations, likewise.
     bounds : pair, sequence of n pairs, or None, default (0, None)
         ``(lower, upper)`` of all or of each variable; None is no bound.
     method : str, Method or type, default "auto"

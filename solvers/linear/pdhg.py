@@ -29,7 +29,7 @@ class PdhgState(State):
     sum_y: Array
 
 
-class Prepared(NamedTuple):
+class _Prepared(NamedTuple):
     """The scaled program and the two step sizes."""
 
     data: Scaled
@@ -64,7 +64,7 @@ class Pdhg(Method):
 
     Notes
     -----
-    Rate: with ``||(x, y)||_P^2 = ||x||^2 / tau - 2 y'Ax + ||y||^2 / sigma`` in the scaled
+    Rate: with ``||(x, y)||_P^2 = ||x||^2 / tau + 2 y'Ax + ||y||^2 / sigma`` in the scaled
     variables, the mean after k iterations has, for every optimal (x*, y*), ``(c - A'y*)'x + d(y*)
     - c'x* <= ||z0 - z*||_P^2 / (2 k)``: the objective plus what violated rows cost at y*. The last
     iterates have ``||z+ - z||_P <= ||z0 - z*||_P / sqrt(k)``, and converge linearly on a linear
@@ -119,16 +119,21 @@ class Pdhg(Method):
             assumptions="a solution exists, step < 1",
             measure=_lagrangian_gap,
             bound=self._bound,
+            worst_case=self._worst_case,
         )
+
+    def _worst_case(self, k: int) -> LinearProgram:
+        """One variable that walks to its bound in k steps of length tau."""
+        return LinearProgram([-1.0], np.zeros((0, 1)), [], [], 0.0, k / (self.weight or 1.0))
 
     def _bound(self, problem: LinearProgram, x0: Array, xstar: Array, k: int) -> float:
         data, tau, sigma = self.prepare(problem, 0.0, np.random.default_rng(0))
         x, y = (x0 - xstar) / data.column, -_optimal_dual(problem) / data.row
         cross = (y * data.row) @ problem.A.matvec(x * data.column)
-        distance = float(x @ x) / tau - 2 * float(cross) + float(y @ y) / sigma
+        distance = float(x @ x) / tau + 2 * float(cross) + float(y @ y) / sigma
         return distance / (2 * k) if k else math.inf
 
-    def prepare(self, problem: LinearProgram, tol: float, rng: np.random.Generator) -> Prepared:
+    def prepare(self, problem: LinearProgram, tol: float, rng: np.random.Generator) -> _Prepared:
         """Scale the data and choose the steps."""
         data = scaled(problem.program(), self.scaling == "ruiz")
         eta = self.step / data.norm if data.norm else 1.0
@@ -138,10 +143,10 @@ class Pdhg(Method):
             bounds = bounds[np.isfinite(bounds)]
             costs, sides = float(np.linalg.norm(data.c)), float(np.linalg.norm(bounds))
             weight = costs / sides if costs > 0 and sides > 0 else 1.0
-        return Prepared(data, eta / weight, eta * weight)
+        return _Prepared(data, eta / weight, eta * weight)
 
     def begin(
-        self, problem: LinearProgram, prep: Prepared, start: Start, rng: np.random.Generator
+        self, problem: LinearProgram, prep: _Prepared, start: Start, rng: np.random.Generator
     ) -> PdhgState:
         """Start from the point, clipped, and from its multipliers or 0."""
         data = prep.data
@@ -151,7 +156,7 @@ class Pdhg(Method):
         mean = (x.size, y.size) if self.average else (0, 0)
         return PdhgState(x, y, np.empty_like(x), np.zeros(mean[0]), np.zeros(mean[1]))
 
-    def advance(self, problem: LinearProgram, prep: Prepared, state: PdhgState, n: int) -> bool:
+    def advance(self, problem: LinearProgram, prep: _Prepared, state: PdhgState, n: int) -> bool:
         """Make n iterations in one call."""
         _run(prep, state.x, state.y, state.reflected, state.sum_x, state.sum_y, n)
         state.nit += n
@@ -163,12 +168,12 @@ class Pdhg(Method):
             return state.sum_x / state.nit, state.sum_y / state.nit
         return state.x, state.y
 
-    def point(self, problem: LinearProgram, prep: Prepared, state: PdhgState) -> Array:
+    def point(self, problem: LinearProgram, prep: _Prepared, state: PdhgState) -> Array:
         """Return the last iterate, or the mean, in the user's units."""
         return np.clip(self._mean(state)[0] * prep.data.column, problem.lower, problem.upper)
 
     def witness(
-        self, problem: LinearProgram, prep: Prepared, state: PdhgState
+        self, problem: LinearProgram, prep: _Prepared, state: PdhgState
     ) -> Mapping[str, Array]:
         """Return the multipliers, and the last step where it proves that there is no solution."""
         row, column = prep.data.row, prep.data.column
@@ -184,7 +189,7 @@ class Pdhg(Method):
 
 
 def _run(
-    prep: Prepared, x: Array, y: Array, reflected: Array, sum_x: Array, sum_y: Array, n: int
+    prep: _Prepared, x: Array, y: Array, reflected: Array, sum_x: Array, sum_y: Array, n: int
 ) -> None:
     data = prep.data
     rows = data.csr, data.row_lower, data.row_upper
