@@ -44,7 +44,7 @@ class Oracles(Problem):
         """A declared constant of F."""
         raise NotImplementedError
 
-    def compiled(self, name: str) -> Any:
+    def first_class(self, name: str) -> Any:
         """Return one of the functions as an argument for kernels, or None.
 
         Parameters
@@ -56,7 +56,7 @@ class Oracles(Problem):
         -------
         object or None
         """
-        memo = self.__dict__.setdefault("_compiled", {})
+        memo = self.__dict__.setdefault("_first_class", {})
         if name not in memo:
             memo[name] = first_class(getattr(self, name), FUNCTIONS[name])
         return memo[name]
@@ -77,7 +77,7 @@ class Oracles(Problem):
 
     def evaluate(self, x: Array) -> Array:
         """Call F at ``x``; `apply` remembers the last points."""
-        if self.compiled("F") is None:
+        if self.first_class("F") is None:
             return call(self.F, "F", self.n, x)
         value = np.empty(self.n)
         self.F(x.copy(), value)
@@ -99,7 +99,7 @@ class Oracles(Problem):
         """
         if self.resolvent is None:
             return v
-        if self.compiled("resolvent") is None:
+        if self.first_class("resolvent") is None:
             return call(self.resolvent, "resolvent", self.n, v, eta)
         value = np.empty(self.n)
         self.resolvent(v.copy(), eta, value)
@@ -119,7 +119,7 @@ class Oracles(Problem):
         -------
         array, shape (n,)
         """
-        if self.compiled("component") is None:
+        if self.first_class("component") is None:
             return call(self.component, "component", self.n, x, indices)  # type: ignore[arg-type]
         value = np.zeros(self.n)
         self.component(x.copy(), indices.copy(), value)  # type: ignore[misc]
@@ -142,7 +142,7 @@ class Oracles(Problem):
         function = self.component_difference
         if function is None:
             return self.mean_component(x, indices) - self.mean_component(y, indices)
-        if self.compiled("component_difference") is None:
+        if self.first_class("component_difference") is None:
             return call(function, "component_difference", self.n, x, y, indices)
         value = np.zeros(self.n)
         function(x.copy(), y.copy(), indices.copy(), value)

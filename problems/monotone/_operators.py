@@ -22,7 +22,7 @@ from fejer.problem import as_vector
 if TYPE_CHECKING:
     from .fixed_point import FixedPoint
 
-__all__ = ["Affine", "FixedPointForm", "call", "first_class", "norm"]
+__all__ = ["Affine", "FixedPointForm", "call", "first_class", "moved_by", "norm"]
 
 ROUNDING = 4.0 * 2.0**-53
 
@@ -175,3 +175,15 @@ def _wrapper(numba: Any) -> Any:
 def norm(x: Array) -> float:
     """Return the Euclidean norm; faster on short vectors than numpy's."""
     return math.sqrt(np.dot(x, x))
+
+
+def moved_by(operator: Callable[[Array], Array], pair: Array) -> Array | None:
+    """Return the difference of an operator at two points of a witness.
+
+    None where it cannot be evaluated there: nobody vouches for the points, and a user's function
+    may not be defined at them.
+    """
+    try:
+        return np.asarray(operator(pair[0]) - operator(pair[1]))
+    except (ArithmeticError, ValueError):
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from fejer.errors import OracleError, ProblemError
 from fejer.evidence import EMPTY, Array, Certificate, failed
 from fejer.problem import Problem, as_number, witness_array
 
-from ._operators import MAP, ROUNDING, Affine, FixedPointForm, call, first_class, norm
+from ._operators import MAP, ROUNDING, Affine, FixedPointForm, call, first_class, moved_by, norm
 
 __all__ = ["FixedPoint"]
 
@@ -246,8 +246,9 @@ class FixedPoint(FixedPointForm, Problem):
             details["distance"] = total / (1.0 - self.factor)
         pair = witness_array(witness, "pair", (2, self.n)) if witness else None
         apart = 0.0 if pair is None else norm(pair[0] - pair[1])
-        if pair is not None and apart > 0.0:
-            details["expansion"] = norm(self.apply(pair[0]) - self.apply(pair[1])) / apart
+        moved = moved_by(self.apply, pair) if pair is not None and apart > 0.0 else None
+        if moved is not None:
+            details["expansion"] = norm(moved) / apart
         value = total / self.scale
         return Certificate(
             KIND,
@@ -262,6 +263,28 @@ class FixedPoint(FixedPointForm, Problem):
     def auto(self) -> tuple[str, ...]:
         """Return extrapolation first, then the method that cannot fail."""
         return ("anderson", "halpern")
+
+    def derivative_checks(self, x: Array) -> Iterator[tuple[str, list[float], list[float]]]:
+        """Yield what `fejer.check_derivatives` compares: the declared kind of T, at some points.
+
+        Parameters
+        ----------
+        x : array, shape (n,)
+            Where.
+
+        Yields
+        ------
+        tuple
+        """
+        rng = np.random.default_rng(0)
+        size = max(1.0, norm(x) / math.sqrt(self.n))
+        allowed = self.factor if self.operator == "contraction" and self.factor else 1.0
+        excess = []
+        for k in range(6):
+            d = size * 10.0**-k * rng.standard_normal(self.n)
+            moved = self.apply(x + d) - self.apply(x)
+            excess.append(norm(d + (moved - d) / self.averagedness) / norm(d) - allowed - 1e-9)
+        yield f"{self.operator} T", [], [max(0.0, e) for e in excess]
 
     @classmethod
     def random(

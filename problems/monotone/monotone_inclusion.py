@@ -17,7 +17,7 @@ from fejer.problem import Problem, as_number, as_vector, witness_array
 
 from ._finite_sum import LeastSquaresComponents, LeastSquaresGradient
 from ._inclusion import FUNCTIONS, Oracles
-from ._operators import ROUNDING, FixedPointForm, norm
+from ._operators import ROUNDING, FixedPointForm, moved_by, norm
 from .fixed_point import FixedPoint
 
 __all__ = ["MonotoneInclusion"]
@@ -28,7 +28,15 @@ CONSTANTS = ("lipschitz", "lipschitz_max", "lipschitz_average")
 
 
 class Reference(NamedTuple):
-    """What the residual is measured with and divided by; from the operators alone."""
+    """What the residual is measured with and divided by; from the operators alone.
+
+    Attributes
+    ----------
+    step : float
+        eta of the forward-backward step.
+    scale : float
+        What the residual is divided by.
+    """
 
     step: float
     scale: float
@@ -203,7 +211,7 @@ class MonotoneInclusion(Oracles, FixedPointForm, Problem):
     @property
     def judge_units(self) -> int:
         """Units of one certificate: none where the memo of `apply` has F(x) already."""
-        free = self.n_components is None and self.compiled("F") is None
+        free = self.n_components is None and self.first_class("F") is None
         return 0 if free else self.unit
 
     def initial_point(self) -> Array:
@@ -234,8 +242,9 @@ class MonotoneInclusion(Oracles, FixedPointForm, Problem):
             return failed(KIND, "overflow", scale=scale)
         details = {"residual": residual, "floor": floor / scale}
         pair = witness_array(witness, "pair", (2, self.n)) if witness else None
-        if pair is not None:
-            moved, apart = self.apply(pair[0]) - self.apply(pair[1]), pair[0] - pair[1]
+        moved = None if pair is None else moved_by(self.apply, pair)
+        if pair is not None and moved is not None:
+            apart = pair[0] - pair[1]
             size = norm(moved) * norm(apart)
             details["monotonicity"] = float(moved @ apart) / size if size > 0.0 else 0.0
         return Certificate(

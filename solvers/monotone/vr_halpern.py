@@ -20,11 +20,21 @@ SAMPLED = 32  # components whose constants are estimated where none is declared
 
 
 class Plan(NamedTuple):
-    """What does not change during a run."""
+    """What does not change during a run.
+
+    Attributes
+    ----------
+    step : float
+        The first eta.
+    batch : int
+        Components of a batch.
+    spent, calls : int
+        Component evaluations and calls that the estimate of the constants cost.
+    """
 
     step: float
     batch: int
-    spent: int  # component calls that the constants cost
+    spent: int
     calls: int
 
 
@@ -172,11 +182,11 @@ class VRHalpern(Method):
     def advance(self, problem: Any, prep: Plan, state: Any, n: int) -> bool:
         """Make n iterations; fewer where a zero is met exactly or no step is small enough."""
         names = ("F", "component")
-        compiled = [problem.compiled(name) for name in names]
+        compiled = [problem.first_class(name) for name in names]
         optional = []
         for name in ("resolvent", "component_difference"):
             given = getattr(problem, name) is not None
-            optional.append(problem.compiled(name) if given else None)
+            optional.append(problem.first_class(name) if given else None)
             compiled.append(optional[-1] if given else True)
         if all(part is not None for part in compiled):
             return self._compiled(problem, prep, state, n, (*compiled[:2], *optional))

@@ -146,6 +146,23 @@ def test_an_expanding_map_is_told():
     assert expansion == pytest.approx(1.5)
 
 
+def test_a_pair_outside_the_domain_does_no_harm():
+    """Nobody vouches for a witness: the map may refuse its points."""
+    problem = fejer.FixedPoint(lambda x: np.array([math.log(2.0 + x[0])]), 1)
+    x = fejer.minimize(problem, method="halpern").x
+    assert problem.judge(x, {"pair": np.array([[-9.0], [1.0]])}).holds(1e-6)
+    assert problem.judge(x, {"pair": np.array([[0.0], [0.0]])}).holds(1e-6)
+
+
+def test_the_declared_kind_is_checked():
+    for operator, factor in (("nonexpansive", None), ("averaged", 0.3), ("contraction", 0.9)):
+        assert fejer.check_derivatives(fejer.FixedPoint.random(5, operator, factor)).ok
+    rotation = fejer.FixedPoint.affine([[0.0, -1.0], [1.0, 0.0]], [1.0, 0.0])
+    assert not fejer.check_derivatives(rotation.replace(operator="averaged", factor=0.5)).ok
+    assert not fejer.check_derivatives(rotation.replace(operator="contraction", factor=0.9)).ok
+    assert not fejer.check_derivatives(fejer.FixedPoint(lambda x: 2 * x, 2)).ok
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_not_finite_at_the_start(bad):
     problem = fejer.FixedPoint(lambda x: x * bad + bad, 2)
