@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,6 @@ class Cost:
         elif not data.is_lazy:
             self.dense = data.matrix
         self.finite = isinstance(data, PointCloud) or bool(data.max() < np.inf)
-        self._scale: tuple[float, float] | None = None
 
     def rows(self, start: int, stop: int) -> Array:
         """Return some rows, read-only."""
@@ -64,18 +64,21 @@ class Cost:
         else:
             yield from self.data.blocks()  # type: ignore[union-attr]
 
-    @property
+    @cached_property
     def least(self) -> float:
         """The smallest finite cost (of the sample, for a large cloud)."""
-        return self._scales()[0]
+        return float(self._sample().min())
 
-    @property
+    @cached_property
     def spread(self) -> float:
         """Median minus minimum of the finite costs, or their range where that is 0.
 
         A stand-in for infinity moves neither, as long as less than half of the entries are such.
         """
-        return self._scales()[1]
+        entries = self._sample().ravel()
+        if not self.finite:
+            entries = entries[entries < np.inf]
+        return _median(entries) - self.least or float(entries.max()) - self.least
 
     @property
     def largest(self) -> float:
@@ -83,20 +86,6 @@ class Cost:
         if self.finite:
             return max(float(block.max()) for _, block in self.blocks())
         return float(self.dense.max(where=self.dense < np.inf, initial=-np.inf))  # type: ignore[union-attr]
-
-    def _scales(self) -> tuple[float, float]:
-        if self._scale is None:
-            entries = self._sample().ravel()
-            if not self.finite:
-                entries = entries[entries < np.inf]
-            middle = entries.size // 2
-            sorted_there = np.partition(entries, (max(0, middle - 1), middle))
-            least = float(entries.min())
-            upper = float(sorted_there[middle])
-            lower = float(sorted_there[middle - 1]) if entries.size % 2 == 0 else upper
-            spread = 0.5 * (lower - least) + 0.5 * (upper - least)
-            self._scale = least, spread or float(entries.max()) - least
-        return self._scale
 
     def _sample(self) -> Array:
         n, m = self.shape
@@ -120,3 +109,17 @@ class Cost:
 
 def _step(count: int) -> int:
     return max(1, count // SAMPLE_SIDE)
+
+
+def _median(entries: Array) -> float:
+    """The exact median; of many entries only those between two quantiles of a sample are sorted."""
+    middle = entries.size // 2
+    ranks = (middle - 1 + entries.size % 2, middle)
+    if entries.size > SAMPLED:
+        low, high = np.quantile(entries[:: entries.size // SAMPLE_SIDE], (0.45, 0.55))
+        below = int(np.count_nonzero(entries < low))
+        inside = entries[(entries >= low) & (entries <= high)]
+        if below <= ranks[0] and ranks[1] < below + inside.size:
+            entries, ranks = inside, (ranks[0] - below, ranks[1] - below)
+    found = np.partition(entries, ranks)
+    return float(0.5 * found[ranks[0]] + 0.5 * found[ranks[1]])

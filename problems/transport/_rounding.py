@@ -86,8 +86,8 @@ def round_gibbs(polytope: Polytope, epsilon: float, f: Array, g: Array) -> Round
     db = np.where(lacking > 4.0 * ROUNDING * b, lacking, 0.0)
     share = db / db.sum() if db.any() else db
     rounded.r, rounded.c, rounded.share, rounded.deficit = r, c, share, np.zeros(n)
-    routed = zeros and cost.dense is not None and db.any()
-    if routed and (not cost.finite or violation <= HOPELESS * polytope.mass):
+    worthwhile = cost.dense is not None and db.any() and violation <= HOPELESS * polytope.mass
+    if zeros and (worthwhile or not cost.finite):
         _route(polytope, inverse, rounded, db)
     else:
         _fill(polytope, inverse, rounded, z)
@@ -125,8 +125,8 @@ def _route(polytope: Polytope, inverse: float, rounded: Rounded, db: Array) -> N
                 if not (C[np.ix_(rows, ~columns)] < np.inf).any():
                     rounded.infeasible_by = float(a[rows].sum() - b[columns].sum())
                 return
-    out = np.zeros(3)
-    explicit_sums(C, shift, f, g, inverse, P, out)
+    out, z, t = np.zeros(3), np.empty(b.size), np.empty(b.size)
+    explicit_sums(C, shift, f, g, inverse, P, z, t, out)
     rounded.cost, rounded.divergence, rounded.moduli = map(float, out)
     rounded.explicit = P
 

@@ -151,7 +151,7 @@ class EntropicOT(Problem):
         if polytope.cost.dense is None:  # the methods compute exponentials, too
             return 4
         vanish = self._largest - polytope.shift > 700 * self.epsilon
-        return 100 if vanish or not polytope.cost.finite else 12
+        return 100 if vanish or not polytope.cost.finite else 24
 
     def initial_point(self) -> Array:
         """Return potentials 0."""

@@ -34,7 +34,7 @@ class SinkhornState(State):
     absorptions: int = 0
 
 
-class Prepared:
+class _Prepared:
     """The kernel matrix of the absorbed potentials, made when it is needed."""
 
     def __init__(self, problem: EntropicOT, tol: float) -> None:
@@ -109,16 +109,16 @@ class Sinkhorn(Method):
             "osc(g_k - g*) <= tanh(Theta / 4)^(2k) osc(g_0 - g*), Theta = max over i, j, k, l of "
             "(C_il + C_kj - C_ij - C_kl) / eps (Birkhoff; Franklin and Lorenz 1989)",
             "linear",
-            factor=contraction,
+            factor=_contraction,
             assumptions="no forbidden arcs (with some: factor 1)",
-            measure=distance,
-            bound=bound,
-            worst_case=two_by_two,
+            measure=_distance,
+            bound=_bound,
+            worst_case=_two_by_two,
         )
 
     def prepare(self, problem: EntropicOT, tol: float, rng: np.random.Generator) -> Any:
         """Set up the memo of the kernel matrix."""
-        return Prepared(problem, tol)
+        return _Prepared(problem, tol)
 
     def begin(
         self, problem: EntropicOT, prep: Any, start: Start, rng: np.random.Generator
@@ -178,7 +178,7 @@ class Sinkhorn(Method):
 # ---- the theorem -------------------------------------------------------------------------------
 
 
-def contraction(problem: EntropicOT) -> float:
+def _contraction(problem: EntropicOT) -> float:
     """Factor of one iteration in Hilbert's metric, ``tanh(Theta / 4)^2``."""
     cost = problem.polytope.cost
     if not cost.finite:
@@ -205,20 +205,20 @@ def projective_diameter(C):
     return widest
 
 
-def distance(problem: EntropicOT, x: Array, xstar: Array) -> float:
+def _distance(problem: EntropicOT, x: Array, xstar: Array) -> float:
     """Hilbert's metric between two column scalings, ``osc(g - g*) / eps``."""
     difference = problem.polytope.reduced(x)[1] - problem.polytope.reduced(xstar)[1]
     return float(np.ptp(difference)) / problem.epsilon
 
 
-def bound(problem: EntropicOT, x0: Array, xstar: Array, k: int) -> float:
+def _bound(problem: EntropicOT, x0: Array, xstar: Array, k: int) -> float:
     """Return the right-hand side after k iterations, with what rounding of x can add to it."""
     rounding = 2.0**-46 * float(np.abs(xstar).max()) / problem.epsilon
-    factor = contraction(problem)
-    return factor**k * distance(problem, x0, xstar) + 1e-12 + rounding
+    factor = _contraction(problem)
+    return factor**k * _distance(problem, x0, xstar) + 1e-12 + rounding
 
 
-def two_by_two(k: int) -> EntropicOT:
+def _two_by_two(k: int) -> EntropicOT:
     """Return the symmetric problem of two points, where the bound is an equality in the limit."""
     # tanh(1 / (2 eps))^2 is the factor: about 1 - 4 / k here, so that k iterations show the slope.
     epsilon = 0.5 / math.atanh(math.sqrt(1.0 - 4.0 / max(k, 8)))

@@ -358,3 +358,34 @@ def test_weights_over_twenty_decades_end_honestly():
         assert result.success == (
             twin.certificate(problem, result.x, result.plan.toarray())[0] < TOL
         )
+
+
+def test_routing_succeeds_exactly_where_a_linear_program_does():
+    """60 random patterns of forbidden arcs, judged far from any optimum."""
+    outcomes = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        n, m = rng.integers(2, 8, size=2)
+        allowed = rng.random((n, m)) < 0.45
+        allowed[np.arange(n), rng.integers(m, size=n)] = True
+        allowed[rng.integers(n, size=m), np.arange(m)] = True
+        a, b = rng.random(n) + 0.05, rng.random(m) + 0.05
+        cost = np.where(allowed, rng.random((n, m)), np.inf)
+        problem = fejer.EntropicOT(a / a.sum(), b / b.sum(), cost, eps=0.3)
+        x = rng.normal(size=n + m)
+        ours = problem.judge(x)
+        feasible = linear_program(problem) is not None
+        assert (ours.proves == "infeasible") == (not feasible), seed
+        outcomes.append(feasible)
+        if feasible:
+            plan = problem.plan(x).toarray()
+            assert not plan[~allowed].any() and plan.min() >= 0
+            assert np.abs(plan.sum(axis=1) - problem.a).max() < 1e-14
+            assert np.abs(plan.sum(axis=0) - problem.b).max() < 1e-14
+            assert ours.fun == pytest.approx(twin.certificate(problem, x, plan)[1], rel=1e-9)
+            lower, upper = problem.bracket(x)
+            assert lower <= linear_program(problem) <= upper
+        else:
+            with pytest.raises(fejer.ProblemError, match="plan"):
+                problem.plan(x)
+    assert 10 < sum(outcomes) < 50

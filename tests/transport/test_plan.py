@@ -103,6 +103,27 @@ def test_typical_size_of_costs():
     assert Cost(np.array([[np.inf, 2.0], [-3.0, np.inf]])).largest == 2.0
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 2001, 2000])
+def test_median_of_many_entries(monkeypatch, size):
+    from fejer.problems.transport import _cost
+
+    monkeypatch.setattr(_cost, "SAMPLED", 100)
+    monkeypatch.setattr(_cost, "SAMPLE_SIDE", 50)
+    rng = np.random.default_rng(0)
+    for entries in (rng.random(size), np.sort(rng.random(size)), rng.integers(0, 3, size) * 1.0):
+        assert _cost._median(entries) == np.median(entries)
+
+
+def test_logarithm():
+    from fejer.problems.transport._gibbs import log
+
+    rng = np.random.default_rng(0)
+    values = np.concatenate([10.0 ** rng.uniform(-307, 307, 2000), 1 + rng.uniform(-0.5, 1, 2000)])
+    ours = np.array([log(x) for x in values])
+    assert ours == pytest.approx(np.log(values), rel=1e-15, abs=0)
+    assert log(1.0) == 0.0 and np.isfinite(log(0.0))
+
+
 # ---- plans ---------------------------------------------------------------------------------------
 
 
