@@ -142,10 +142,8 @@ def witness_array(
     if value is None:
         return None
     try:
-        raw = np.asarray(value)
-        if raw.dtype.kind not in "fiubO":  # numpy would read texts and drop imaginary parts
-            return None
-        array = raw.astype(np.float64)
+        # "unsafe" would read texts and drop imaginary parts
+        array = np.asarray(value).astype(np.float64, casting="same_kind")
     except (TypeError, ValueError):
         return None
     wanted = (shape,) if isinstance(shape, int) else shape

@@ -81,21 +81,19 @@ def randlp(m: int, n: int, density: float, seed: int = 0) -> LinearProgram:
     >>> randlp(10, 20, 0.1).A.shape
     (10, 20)
     """
-    from scipy.sparse import coo_array, csc_array, random_array
+    from scipy.sparse import csc_array
 
     rng = np.random.default_rng(seed)
-    drawn = random_array(
-        (m, n), density=density, rng=rng, data_sampler=lambda size: rng.standard_normal(size)
-    )
-    places = np.arange(m), rng.integers(n, size=m)
-    A = csc_array(drawn) + csc_array(coo_array((rng.standard_normal(m), places), shape=(m, n)))
+    i, j = np.divmod(rng.choice(m * n, round(density * m * n), replace=False), n)
+    places = np.concatenate([i, np.arange(m)]), np.concatenate([j, rng.integers(n, size=m)])
+    A = csc_array((rng.standard_normal(places[0].size), places), shape=(m, n))
     x, slack = np.zeros(n), rng.uniform(0.1, 1.1, n)
     support = rng.permutation(n)[:m]
     x[support], slack[support] = rng.uniform(0.1, 1.1, m), 0.0
     y = rng.standard_normal(m)
     inequality = np.arange(m) >= m - m // 2
     y[inequality] = np.abs(y[inequality])
-    b = A @ x
+    b = np.asarray(A @ x)
     return LinearProgram(A.T @ y + slack, A, b, np.where(inequality, np.inf, b), 0.0, np.inf)
 
 

@@ -235,7 +235,7 @@ def _scaled(form: ProgramForm) -> tuple[ProgramForm, _Units]:
     """Bring entries, costs and bounds near to 1 by powers of two."""
     from scipy.sparse import csc_array, diags_array
 
-    A = csc_array(form.A.native)
+    A: Any = csc_array(form.A.native)
     row, column = factors(A)
     A = Matrix.of(diags_array(row) @ A @ diags_array(column), "A") if row.size else form.A
     c, lower, upper = form.c * column, form.lower / column, form.upper / column
