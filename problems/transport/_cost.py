@@ -85,7 +85,8 @@ class Cost:
         """The largest finite cost."""
         if self.finite:
             return max(float(block.max()) for _, block in self.blocks())
-        return float(self.dense.max(where=self.dense < np.inf, initial=-np.inf))  # type: ignore[union-attr]
+        assert self.dense is not None  # forbidden arcs are marked in matrices alone
+        return float(self.dense.max(where=self.dense < np.inf, initial=-np.inf))
 
     def _sample(self) -> Array:
         n, m = self.shape

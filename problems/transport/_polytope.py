@@ -81,7 +81,7 @@ class Polytope:
             a.flags.writeable = b.flags.writeable = False
         self.a, self.b, self.cost = a, b, cost
         self.mass = float(a.sum())
-        if not cost.finite:
+        if not cost.finite and cost.dense is not None:
             self._check_arcs(np.isfinite(cost.dense))
 
     @property

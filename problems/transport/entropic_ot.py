@@ -138,7 +138,7 @@ class EntropicOT(Problem):
         """Weight of the entropy in the units of the cost."""
         if self.eps is not None:
             return float(self.eps)
-        return float(self.eps_rel * self._largest)
+        return float((self.eps_rel or 0.0) * self._largest)
 
     @property
     def _largest(self) -> float:
@@ -342,12 +342,13 @@ class EntropicOT(Problem):
             from fejer.errors import missing
 
             raise missing("cvxpy", "to_cvxpy", "oracle") from error
+        model: Any = cvxpy  # its names have no types
         C = self.cost.toarray() if isinstance(self.cost, PointCloud) else self.cost
-        P = cvxpy.Variable(C.shape, nonneg=True)
+        P = model.Variable(C.shape, nonneg=True)
         allowed = np.isfinite(C)
-        costs = cvxpy.sum(cvxpy.multiply(np.where(allowed, C, 0.0), P))
-        objective = costs - self.epsilon * (cvxpy.sum(cvxpy.entr(P)) + float(self.a.sum()))
-        constraints = [cvxpy.sum(P, axis=1) == self.a, cvxpy.sum(P, axis=0) == self.b]
+        costs = model.sum(model.multiply(np.where(allowed, C, 0.0), P))
+        objective = costs - self.epsilon * (model.sum(model.entr(P)) + float(self.a.sum()))
+        constraints = [model.sum(P, axis=1) == self.a, model.sum(P, axis=0) == self.b]
         if not allowed.all():
-            constraints.append(cvxpy.multiply(~allowed, P) == 0)
-        return cvxpy.Problem(cvxpy.Minimize(objective), constraints)
+            constraints.append(model.multiply(~allowed, P) == 0)
+        return model.Problem(model.Minimize(objective), constraints)

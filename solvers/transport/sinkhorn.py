@@ -11,6 +11,7 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.jit import kernel
 from fejer.method import Method, Rate, Start, State, register
+from fejer.problems.transport._cost import Cost
 from fejer.problems.transport._gibbs import gibbs_matrix
 from fejer.problems.transport.entropic_ot import EntropicOT
 from fejer.solvers.transport._fused import ABSORB, FAILED, iterate, log_iteration
@@ -183,12 +184,16 @@ def _contraction(problem: EntropicOT) -> float:
     cost = problem.polytope.cost
     if not cost.finite:
         return 1.0
+    diameter = problem.fact("projective diameter", ("a", "b", "cost"), lambda: _diameter(cost))
+    return math.tanh(0.25 * diameter / problem.epsilon) ** 2
+
+
+def _diameter(cost: Cost) -> float:
+    """The projective diameter of the cost; for large ones a bound of it."""
     n, m = cost.shape
     if cost.dense is not None and n * n * m <= EXACT_DIAMETER:
-        diameter = projective_diameter(cost.dense)
-    else:
-        diameter = 2.0 * (cost.largest - min(float(block.min()) for _, block in cost.blocks()))
-    return math.tanh(0.25 * diameter / problem.epsilon) ** 2
+        return float(projective_diameter(cost.dense))
+    return 2.0 * (cost.largest - min(float(block.min()) for _, block in cost.blocks()))
 
 
 @kernel
