@@ -26,13 +26,13 @@ _HOMES = {
     "fejer.problem": ("Problem",),
     "fejer.method": (
         "Method",
-        "State",
         "Start",
         "Rate",
         "option",
         "register",
         "registry",
     ),
+    "fejer.state": ("State",),
     "fejer.catalogue": ("methods",),
     "fejer.result": ("Trace", "Result", "Path"),
     "fejer.front": (
@@ -80,11 +80,11 @@ def discovered() -> dict[str, str]:
     Nothing is imported: the definitions are read from the source text.
     """
     found: dict[str, str] = {}
-    for stem, homes in _stems().items():
+    for stem, homes in stems().items():
         for module, path in homes:
             with open(path, encoding="utf-8") as file:
                 defined = re.findall(r"^(?:class|def) ([A-Za-z]\w*)", file.read(), re.MULTILINE)
-            matching = [name for name in defined if _squash(name) == stem]
+            matching = [name for name in defined if squash(name) == stem]
             for name in matching or [module.rpartition(".")[2]]:
                 found.setdefault(name, module)
     return found
@@ -110,13 +110,13 @@ def _find(name: str) -> Any:
         return import_module(_ALIASES[name])
     if name in submodules():
         return import_module(f"fejer.{name}")
-    for module, _ in _stems().get(_squash(name), ()):
+    for module, _ in stems().get(squash(name), ()):
         home = import_module(module)
         if hasattr(home, name):
             return getattr(home, name)
         # A file of functions (`online.py`) is public as a module; the file of a class is not.
-        defined = {_squash(member) for member in vars(home)}
-        if module.endswith(f".{name}") and _squash(name) not in defined:
+        defined = {squash(member) for member in vars(home)}
+        if module.endswith(f".{name}") and squash(name) not in defined:
             return home
     return None
 
@@ -133,20 +133,22 @@ def _complaint(name: str) -> str:
     return f"{text}. Did you mean {near[0]!r}?" if near else text
 
 
-def _squash(name: str) -> str:
-    return name.replace("_", "").lower()
+def squash(name: str) -> str:
+    """Return a name as files, classes and methods share it: no case, underscore or hyphen."""
+    return name.replace("_", "").replace("-", "").lower()
 
 
 @cache
-def _stems() -> dict[str, list[tuple[str, str]]]:
+def stems() -> dict[str, list[tuple[str, str]]]:
     """Map the squashed file name to the modules of that name, problems before solvers."""
-    stems: dict[str, list[tuple[str, str]]] = {}
-    for module, path in _files("problems") + _files("solvers"):
-        stems.setdefault(_squash(module.rpartition(".")[2]), []).append((module, path))
-    return stems
+    found: dict[str, list[tuple[str, str]]] = {}
+    for module, path in files("problems") + files("solvers"):
+        found.setdefault(squash(module.rpartition(".")[2]), []).append((module, path))
+    return found
 
 
-def _files(folder: str) -> list[tuple[str, str]]:
+def files(folder: str) -> list[tuple[str, str]]:
+    """Return import name and path of the public files of ``problems`` or another folder."""
     for root in sys.modules["fejer"].__path__:
         if os.path.isdir(os.path.join(root, folder)):
             return _walk(os.path.join(root, folder), f"fejer.{folder}")

@@ -17,8 +17,8 @@ import numpy as np
 
 from .errors import CheckpointError
 from .evidence import EMPTY, Array
-from .method import State
 from .problem import digest_value
+from .state import State
 
 if TYPE_CHECKING:
     from .driver import Run
@@ -50,7 +50,8 @@ def pack(value: State, arrays: dict[str, Array], prefix: str) -> dict[str, Any]:
 
 def unpack(header: dict[str, Any], arrays: dict[str, Array]) -> State:
     """Build the state that `pack` split; its class must be a known subclass of State."""
-    classes = {f"{c.__module__}:{c.__qualname__}": c for c in (State, *_subclasses(State))}
+    known: list[Any] = [State, *_subclasses(State)]
+    classes = {f"{c.__module__}:{c.__qualname__}": c for c in known}
     name = header["state"]
     if name not in classes:
         raise CheckpointError(f"unknown state {name}")
@@ -58,11 +59,7 @@ def unpack(header: dict[str, Any], arrays: dict[str, Array]) -> State:
     for spec in fields(state):
         item = header[spec.name]
         if isinstance(item, dict):
-            item = (
-                np.array(arrays[item["array"]], order="K")
-                if "array" in item
-                else unpack(item, arrays)
-            )
+            item = np.array(arrays[item["array"]]) if "array" in item else unpack(item, arrays)
         setattr(state, spec.name, item)
     return state
 

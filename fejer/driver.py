@@ -16,8 +16,9 @@ from . import checkpoint as storage
 from .errors import OptionError, ProblemError
 from .evidence import Array, Certificate, Status
 from .jit import compile_time
-from .method import Method, Start, State, chain, find
+from .method import Method, Start, chain, find
 from .problem import Problem
+from .state import State
 
 if TYPE_CHECKING:
     from .result import Result

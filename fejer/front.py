@@ -14,9 +14,10 @@ import numpy.typing as npt
 from .driver import Run
 from .errors import OptionError, ProblemError
 from .evidence import EMPTY, Array, Certificate, Status
-from .method import Method, State
+from .method import Method
 from .problem import Problem, as_vector
 from .result import Path, Result
+from .state import State
 
 __all__ = ["Path", "Step", "minimize", "path", "solve", "steps", "verify"]
 

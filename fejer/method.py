@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import pkgutil
 import sys
 import types
 import typing
@@ -14,8 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from . import _lazy
 from .errors import MethodError, OptionError, did_you_mean
 from .evidence import EMPTY, Array
+from .state import State
 
 if TYPE_CHECKING:
     from .problem import Problem
@@ -29,28 +30,6 @@ __all__ = [
     "register",
     "registry",
 ]
-
-
-@dataclass
-class State:
-    """Everything that a method carries from one iteration to the next.
-
-    Fields of subclasses are arrays, Python int, float, bool, None (a stage that does not exist
-    yet) or another State. No two arrays share memory. The counters are exact integers.
-
-    Attributes
-    ----------
-    nit : int
-        Iterations made.
-    work : int
-        Units of the problem's oracle spent (``problem.unit`` of them are one pass over the data).
-    nfev : int
-        Evaluations of user's functions requested.
-    """
-
-    nit: int = field(default=0, kw_only=True)
-    work: int = field(default=0, kw_only=True)
-    nfev: int = field(default=0, kw_only=True)
 
 
 class Start(NamedTuple):
@@ -343,15 +322,25 @@ def registry() -> tuple[type[Method], ...]:
     """Return all methods, by name; imports every public module of ``solvers`` once."""
     global _discovered
     if not _discovered:
-        solvers = importlib.import_module("fejer.solvers")
-        for folder in pkgutil.iter_modules(solvers.__path__, "fejer.solvers."):
-            if folder.ispkg:
-                package = importlib.import_module(folder.name)
-                for module in pkgutil.iter_modules(package.__path__, folder.name + "."):
-                    if not module.name.rpartition(".")[2].startswith("_"):
-                        importlib.import_module(module.name)
+        for module, _ in _lazy.files("solvers"):
+            importlib.import_module(module)
         _discovered = True
+    return _known()
+
+
+def _known() -> tuple[type[Method], ...]:
     return tuple(sorted(_REGISTER.values(), key=lambda m: (m.name, m.__qualname__)))
+
+
+def named(name: str, problem: Any) -> list[type[Method]]:
+    """Return the methods of that name that treat ``problem``.
+
+    A method's file bears its name, so that a solve imports the one file and not sixty.
+    """
+    for module, _ in _lazy.stems().get(_lazy.squash(name), ()):
+        if module.startswith("fejer.solvers."):
+            importlib.import_module(module)
+    return [m for m in _known() if m.name == name and m.treats(problem)]
 
 
 def find(
@@ -360,19 +349,16 @@ def find(
     """Turn what the user wrote as ``method`` into a Method that treats ``problem``."""
     if isinstance(method, Method):
         if options:
-            raise OptionError(
-                f"options: {method.name} was given as an object, which has its options"
-            )
+            raise OptionError(f"options: {method.name} was given as an object, which has its own")
         made = method
     elif isinstance(method, type) and issubclass(method, Method):
         made = method.make(options)
     elif isinstance(method, str):
-        named = [m for m in registry() if m.name == method]
-        fitting = [m for m in named if m.treats(problem)]
-        if not named:
+        fitting = named(method, problem) or [m for m in registry() if m.name == method]
+        if not fitting:
             known = [m.name for m in registry() if m.treats(problem)]
             raise MethodError(f"unknown method {method!r}. {did_you_mean(method, known)}")
-        made = (fitting or named)[0].make(options)
+        made = fitting[0].make(options)
     else:
         raise MethodError(f"method: expected a name or a Method, got {type(method).__name__}")
     reason = made.supports(problem) if made.treats(problem) else ""
@@ -386,8 +372,7 @@ def find(
 
 def chain(problem: Any) -> list[Method]:
     """Return the methods of ``problem.auto()`` that exist and treat it, in order."""
-    built = {m.name: m for m in registry() if m.treats(problem)}
-    found = [built[name]() for name in problem.auto() if name in built]
+    found = [method() for name in problem.auto() for method in named(name, problem)[:1]]
     found = [method for method in found if method.supports(problem) is None]
     if not found:
         raise MethodError(f"no method treats this {type(problem).__name__}")

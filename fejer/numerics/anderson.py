@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..evidence import Array
-from ..method import State
+from ..state import State
 
 __all__ = ["AndersonMemory", "extrapolation_weights"]
 

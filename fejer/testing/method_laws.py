@@ -21,9 +21,10 @@ from ..driver import Run
 from ..errors import OptionError
 from ..evidence import Array, Status
 from ..front import minimize, verify
-from ..method import Method, Start, State
+from ..method import Method, Start
 from ..problem import Problem
 from ..result import Result
+from ..state import State
 from .problem_laws import same_bytes
 
 __all__ = ["METHOD_LAWS", "bad_options", "check_options"]

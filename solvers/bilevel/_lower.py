@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fejer.evidence import Array
-from fejer.method import State
+from fejer.state import State
 from fejer.problems.bilevel._assessment import norm
 from fejer.problems.bilevel._lower_level import LowerLevel
 from fejer.problems.bilevel._quadratic_lower import QuadraticLower

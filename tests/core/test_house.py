@@ -19,7 +19,8 @@ LIBRARY = ("fejer", "problems", "solvers", "benchmarks")
 
 # What the files of a layer may import of the package; "fejer" stands for its own modules.
 ALLOWED = {
-    "fejer.numerics": {"fejer.numerics", "fejer.errors", "fejer.evidence", "fejer.jit"},
+    "fejer.numerics": {"fejer.numerics", "fejer.errors", "fejer.evidence", "fejer.jit"}
+    | {"fejer.state"},
     "fejer": {"fejer", "fejer.numerics"},
     "fejer.problems": {"fejer", "fejer.numerics", "fejer.problems"},
     "fejer.solvers": {"fejer", "fejer.numerics", "fejer.problems", "fejer.solvers"},
@@ -248,3 +249,9 @@ def test_forbidden_kernel_calls_are_noticed():
     )
     assert not forbidden(module, {"sweep", "exp"}, tree)
     assert len(forbidden(module, {"sweep", "exp", "other", "LIMIT"}, tree)) == 2
+
+
+def test_files_bear_the_name_of_their_method():
+    for method in fejer.registry():
+        stem = method.__module__.rpartition(".")[2]
+        assert _lazy.squash(stem) == _lazy.squash(method.name), method
