@@ -6,6 +6,7 @@ import hashlib
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
@@ -59,7 +60,7 @@ class Design(NamedTuple):
             out -= self.mean * float(self.root @ r)  # type: ignore[operator]
         return out
 
-    def columns(self, chosen: Array) -> Array:
+    def columns(self, chosen: NDArray[np.intp]) -> Array:
         """The chosen columns of Z as a dense array that the caller may change."""
         out = self.matrix.columns(chosen).toarray()
         if self.implicit:
@@ -68,11 +69,12 @@ class Design(NamedTuple):
 
     def gram(self) -> Array:
         """``Z'Z``, dense and read-only."""
-        if not self.implicit:
+        mean = self.mean
+        if not self.implicit or mean is None:
             return self.matrix.gram()
 
         def build() -> Array:
-            return frozen(self.matrix.gram() - self.total * np.outer(self.mean, self.mean))  # type: ignore[arg-type]
+            return frozen(np.subtract(self.matrix.gram(), self.total * np.outer(mean, mean)))
 
         return self.matrix.fact("centred gram", build)
 

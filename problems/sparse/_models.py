@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fejer.problems.forms import LinearForm
 
 if TYPE_CHECKING:
-    import cvxpy
+    import cvxpy as cp
 
 __all__ = ["squares_model"]
 
 
-def squares_model(form: LinearForm, per: float) -> cvxpy.Problem:
+def squares_model(form: LinearForm, per: float) -> cp.Problem:
     """Return penalised least squares as a model; its variables are "w" and, if free, "b"."""
     try:
-        import cvxpy
+        import cvxpy as module
     except ImportError as error:
         from fejer.errors import missing
 
         raise missing("cvxpy", "to_cvxpy", "oracle") from error
+    cvxpy: Any = module
     w = cvxpy.Variable(form.l1.size, name="w")
     fit = form.X.native @ w
     if form.intercept:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fejer.evidence import Array
 
@@ -47,9 +48,9 @@ def projected_dual(problem: Squares, w: Array, r: Array) -> float | None:
     return bound - float(c[held] @ w[held])
 
 
-def _basis(problem: Squares, free: Array) -> Array:
+def _basis(problem: Squares, free: NDArray[np.bool_]) -> Array:
     """Orthonormal basis of the span of the chosen columns; the last one is remembered."""
-    memo = problem.design.matrix.fact("bases", dict)
+    memo: dict[Any, Array] = problem.design.matrix.fact("bases", dict)
     key = (problem.form.intercept, free.tobytes())
     Q = memo.get(key)
     if Q is None:
@@ -62,4 +63,4 @@ def _basis(problem: Squares, free: Array) -> Array:
             Q = np.zeros((problem.z.size, 0))
         memo.clear()
         memo[key] = Q
-    return Q  # type: ignore[no-any-return]
+    return Q

@@ -48,8 +48,7 @@ class Squares:
         if form.intercept:
             largest = float(np.abs(form.y).max())
             if null <= self.design.total * (FOUR_U * largest) ** 2:  # y is constant
-                weights = self.design.root
-                null = 0.5 * float(np.sum((weights * form.y) ** 2))
+                null = 0.5 * float(np.sum((self.design.root * form.y) ** 2))  # type: ignore[operator]
         self.null = null or 1.0
 
     def best_point(self, w: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ class BoxLeastSquares(Blockwise, Problem):
     array([3., 0.])
     """
 
-    X: Matrix
+    X: Matrix | Any
     y: Array
     lam: float = 0.0
     lower: float | Array = 0.0

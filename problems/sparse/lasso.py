@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fejer.errors import ProblemError
 from fejer.evidence import EMPTY, Array, Certificate
@@ -17,6 +17,7 @@ from fejer.problems.forms import Blockwise, LinearForm
 
 from ._checks import as_bound, as_data, as_scale, as_weights, check_order, spread
 from ._design import frozen
+from ._instances import random_regression
 from ._squares import Squares
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Lasso(Blockwise, Problem):
     array([0])
     """
 
-    X: Matrix
+    X: Matrix | Any
     y: Array
     lam: float
     l1_ratio: float = 1.0
@@ -284,19 +285,3 @@ class Lasso(Blockwise, Problem):
 
 
 _FIELDS = tuple(field.name for field in fields(Lasso))
-
-
-def random_regression(
-    n: int, p: int, density: float, correlation: float, snr: float, seed: int
-) -> tuple[Array, ArrayLike]:
-    """Draw features with ``corr(x_j, x_{j+1}) = correlation`` and targets of a sparse signal."""
-    rng = np.random.default_rng(seed)
-    X = np.asfortranarray(rng.standard_normal((n, p)))
-    for j in range(1, p):
-        X[:, j] = correlation * X[:, j - 1] + np.sqrt(1.0 - correlation**2) * X[:, j]
-    signal = np.zeros(p)
-    chosen = rng.choice(p, max(1, int(density * p)), replace=False)
-    signal[chosen] = rng.standard_normal(chosen.size)
-    y = X @ signal
-    noise = rng.standard_normal(n)
-    return X, y + noise * (np.linalg.norm(y) / (snr * np.linalg.norm(noise)))

@@ -11,6 +11,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fejer.evidence import Array
 
@@ -46,7 +47,7 @@ class Constants(NamedTuple):
     off: float
     mu: float
     mu_plain: float
-    moves: Array
+    moves: NDArray[np.bool_]
 
 
 def constants(problem: Any) -> Constants:

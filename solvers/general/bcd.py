@@ -13,6 +13,7 @@ from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.numerics.random import seed_state
 from fejer.problems.forms import Blockwise
+from fejer.problems.sparse._design import frozen
 
 from ._bcd_rates import rate_of
 from ._descent import sweep_dense, sweep_sparse
@@ -41,7 +42,7 @@ class BCDState(State):
     quiet: int = 0  # updates since a coefficient last changed
 
 
-class Prepared(NamedTuple):
+class _Prepared(NamedTuple):
     """Constants of a run."""
 
     ready: Squared
@@ -131,15 +132,16 @@ class BCD(Method):
         """Return None for penalised least squares over a box."""
         return unsupported(problem)
 
-    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Prepared:
+    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> _Prepared:
         """Gather the arrays of the kernels."""
         ready = squared(problem)
         form, design, matrix = ready.form, ready.design, ready.design.matrix
         n, d = matrix.shape
         rule = RULES.index(self.selection)
         fields = (design.sq_norms, form.l1, form.l2, form.lower, form.upper)
-        mean = design.mean if design.implicit and design.mean is not None else np.zeros(d)
+        mean = design.mean if design.implicit and design.mean is not None else frozen(np.zeros(d))
         kernel: Any = None
+        arrays: tuple[Any, ...]
         column = max(1, matrix.nnz // d)
         cost, arrays = 0, (matrix.csc if matrix.is_sparse else (matrix.dense,))
         if rule >= GREEDY:
@@ -156,7 +158,7 @@ class BCD(Method):
         lipschitz = self.selection == "lipschitz"
         likely = d if not lipschitz else _expected(weights)
         sweep = self.block_size is None and rule < GREEDY
-        return Prepared(
+        return _Prepared(
             ready,
             arrays + fields if not matrix.is_sparse else (*arrays, mean, design.total, *fields),
             kernel,
@@ -172,7 +174,7 @@ class BCD(Method):
         )
 
     def begin(
-        self, problem: Any, prep: Prepared, start: Start, rng: np.random.Generator
+        self, problem: Any, prep: _Prepared, start: Start, rng: np.random.Generator
     ) -> BCDState:
         """Start from the given coefficients, projected on the box."""
         ready = prep.ready
@@ -187,7 +189,7 @@ class BCD(Method):
         self._refresh(prep, state)
         return state
 
-    def _refresh(self, prep: Prepared, state: BCDState) -> None:
+    def _refresh(self, prep: _Prepared, state: BCDState) -> None:
         """Compute the residual, or the gradient, from the coefficients."""
         ready = prep.ready
         if prep.rule >= GREEDY:
@@ -197,7 +199,7 @@ class BCD(Method):
         if ready.design.implicit:
             state.shift = float(prep.mean @ state.w)
 
-    def advance(self, problem: Any, prep: Prepared, state: BCDState, n: int) -> bool:
+    def advance(self, problem: Any, prep: _Prepared, state: BCDState, n: int) -> bool:
         """Make up to n iterations, or as many updates as fit into one call."""
         goal = min((state.nit + n) * prep.each, state.updates + prep.call)
         while state.updates < goal:
@@ -218,7 +220,7 @@ class BCD(Method):
             state.nit = state.updates // prep.each
         return state.quiet >= prep.patience
 
-    def _sweep(self, prep: Prepared, state: BCDState, count: int) -> int:
+    def _sweep(self, prep: _Prepared, state: BCDState, count: int) -> int:
         """Run the kernel of a rule that does not look at the gradient."""
         rule = (prep.rule, state.order, prep.cumulative, state.words, state.updates, count)
         rest = (state.quiet, prep.patience)
@@ -233,7 +235,7 @@ class BCD(Method):
         state.work += made + changed
         return int(made)
 
-    def point(self, problem: Any, prep: Prepared, state: BCDState) -> Array:
+    def point(self, problem: Any, prep: _Prepared, state: BCDState) -> Array:
         """Return the coefficients, and the best constant behind them."""
         return prep.ready.leave(state.w)
 

@@ -37,7 +37,7 @@ class FISTAState(State):
     finished: bool = False
 
 
-class Prepared(NamedTuple):
+class _Prepared(NamedTuple):
     """Constants of a run."""
 
     ready: Squared
@@ -142,11 +142,11 @@ class FISTA(Method):
         """Return None for penalised least squares over a box."""
         return unsupported(problem)
 
-    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Prepared:
+    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> _Prepared:
         """Compute the step from the spectral norm."""
         ready = squared(problem)
         curvature = ready.design.spectral_norm() ** 2 or 1.0
-        return Prepared(
+        return _Prepared(
             ready,
             self.step / curvature,
             self.restart == "function",
@@ -155,14 +155,14 @@ class FISTA(Method):
         )
 
     def begin(
-        self, problem: Any, prep: Prepared, start: Start, rng: np.random.Generator
+        self, problem: Any, prep: _Prepared, start: Start, rng: np.random.Generator
     ) -> FISTAState:
         """Start from the given coefficients, projected on the box."""
         w = prep.ready.enter(start.x)
         fit = prep.ready.design.product(w)
         return FISTAState(w, fit, w.copy(), fit.copy(), _value(prep.ready, w, fit))
 
-    def advance(self, problem: Any, prep: Prepared, state: FISTAState, n: int) -> bool:
+    def advance(self, problem: Any, prep: _Prepared, state: FISTAState, n: int) -> bool:
         """Make n iterations."""
         ready = prep.ready
         design, form = ready.design, ready.form
@@ -196,7 +196,7 @@ class FISTA(Method):
             state.finished = moved == 0.0
         return state.finished
 
-    def point(self, problem: Any, prep: Prepared, state: FISTAState) -> Array:
+    def point(self, problem: Any, prep: _Prepared, state: FISTAState) -> Array:
         """Return the coefficients, and the best constant behind them."""
         return prep.ready.leave(state.w)
 
