@@ -83,10 +83,8 @@ def _by_sweeps(norm: str) -> tuple[Callable[..., float], Callable[..., float]]:
         sweeps, first = updates // constants(problem).d, excess(problem, x0, xstar)
         size = getattr(constants(problem), norm)
         factor = _sweep_factor(problem, size)
-        if factor < 1.0:
-            return first * factor**sweeps
         each = max(4.0 * size * radius(problem, x0), first)
-        return sublinear(first, each, sweeps)
+        return min(first * factor**sweeps, sublinear(first, each, sweeps))
 
     return shrink, bound
 
@@ -124,10 +122,8 @@ def _decrease_factor(problem: Any) -> float:
 
 def _by_decrease(problem: Any, x0: Array, xstar: Array, updates: int) -> float:
     first, factor = excess(problem, x0, xstar), _decrease_factor(problem)
-    if factor < 1.0:
-        return first * factor**updates
     each = 2.0 * constants(problem).d * max(radius(problem, x0), first)
-    return sublinear(first, each, updates)
+    return min(first * factor**updates, sublinear(first, each, updates))
 
 
 def _is_smooth(problem: Any) -> bool:

@@ -88,6 +88,7 @@ class BCD(Method):
     Cost of an update: 2n flops for the product with the column, 2n more if the coefficient
     changes (as many as the column has entries where X is sparse). Greedy rules keep the gradient:
     2d flops for up to 2048 coefficients, whose Gram matrix is kept, else a product with X.
+    The Gram matrix costs d/2 passes once per matrix, which ``work`` leaves out.
     Memory: the residual, or the gradient. Both are computed anew every 50 sweeps, by count, so
     that rounding does not pile up. A constant is not a coordinate: all columns are centred,
     sparse ones without being made dense.
