@@ -134,8 +134,16 @@ def stationarity(
     for a unit pair (u, v) of the normal space, replacing component j by
     ``(sqrt(s_j) u_j + sqrt(t) a u)(sqrt(s_j) v_j + sqrt(t) v / a)'`` changes the objective by
     ``t (h_j - u'Rv) + o(t)`` at the best a, with ``h_j`` as below.
+
+    Some data have no best approximation: the objective falls towards an infimum while X grows
+    without end, and its gradient vanishes like 1/||X||. Therefore the tangential part counts times
+    the size of X, as the change of the objective along a relative change of X.
     """
     scale = math.sqrt(square) or 1.0
+    m, n = R.shape
+    share = R.data.size / (m * n)
+    # About 1 where the entries that are not observed are of the size of those that are.
+    spread = max(1.0, math.sqrt(share) * float(np.linalg.norm(found.values)) / scale)
     R_right, Rt_left = R.products(found.left, found.right)
     below = R_right - found.left @ (found.left.T @ R_right)
     tangent = norm * math.hypot(float(np.linalg.norm(below)), float(np.linalg.norm(Rt_left)))
@@ -148,7 +156,7 @@ def stationarity(
         curvature = float(np.maximum(h, 0.0).min())
     excess = max(0.0, sigma - curvature)
     floor = error / scale
-    value = max(tangent, excess) / scale + floor
+    value = max(spread * tangent, excess) / scale + floor
     fit = norm / scale
     return Certificate(
         "stationarity",
@@ -161,6 +169,7 @@ def stationarity(
         details={
             "tangent": tangent / scale,
             "excess": excess / scale,
+            "spread": spread,
             "fit": fit,
             "floor": floor,
         },

@@ -81,10 +81,13 @@ class MatrixCompletion(Problem):
     stays above 1, the solution has a larger rank than k: raise it.
 
     Certificate, reg = 0: the problem is not convex. The value is the larger of
-    ``||tangential part of the residual||_F`` and the excess of the spectral norm of its normal part
-    over the curvature of the objective in that direction, over ``||y||``: both vanish at every
-    local minimum, and the second one refuses points that lack a component. It is rigorous where
-    the fit is so good that ``||r||^2 / ||y||^2`` is below it.
+    ``c ||tangential part of the residual||_F`` and the excess of the spectral norm of its normal
+    part over the curvature of the objective in that direction, over ``||y||``. Both vanish at every
+    local minimum; the second one refuses points that lack a component. The factor
+    ``c = max(1, sqrt(N/(m n)) ||X||_F/||y||)`` refuses points on the way to infinity: some data
+    have no best approximation of rank k, only better and better ones with larger and larger
+    entries where nothing is observed. The value is rigorous where the fit is so good that
+    ``||r||^2 / ||y||^2`` is below it.
 
     Neither speaks of the entries that were not observed.
 

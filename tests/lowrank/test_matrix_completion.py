@@ -152,7 +152,9 @@ def test_block_bound_covers_the_norm(monkeypatch):
 
 
 def test_large_data_give_the_same_gap(monkeypatch):
-    problem = MatrixCompletion.random(120, 90, 5, 4000, noise=1.0, reg=8.0, seed=3).replace(rank=40)
+    problem = MatrixCompletion.random(120, 90, 5, 4000, noise=1.0, reg=15.0, seed=3).replace(
+        rank=40
+    )
     result = fejer.minimize(problem, method="als", tol=1e-10, max_iter=5000)
     assert result.success
     monkeypatch.setattr(_entries, "DENSE_SIDE", 0)
@@ -182,7 +184,7 @@ def test_views():
     rows, cols = np.divmod(np.arange(600), 20)
     np.testing.assert_allclose(result.predict(rows, cols), X.ravel(), atol=1e-13)
     for rows, cols in (([30], [0]), ([0], [-1]), ([0, 1], [0]), ([0.5], [0])):
-        with pytest.raises(fejer.ProblemError, match="rows|cols"):
+        with pytest.raises(fejer.ProblemError, match=r"^(rows|cols):"):
             result.predict(rows, cols)
 
 

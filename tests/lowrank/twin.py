@@ -72,7 +72,9 @@ def stationarity(problem, x):
         b = (left[:, j][:, None] * v)[problem.rows, problem.cols]
         curvature.append(s[j] * (np.linalg.norm(a) * np.linalg.norm(b) + a @ b))
     excess = max(0.0, float(sigma[0]) - max(0.0, min(curvature)))
-    return max(tangent, excess) / (np.linalg.norm(y) or 1.0)
+    size = np.linalg.norm(y) or 1.0
+    spread = max(1.0, np.sqrt(y.size / X.size) * np.linalg.norm(X) / size)
+    return max(spread * tangent, excess) / size
 
 
 def value(problem, x):
