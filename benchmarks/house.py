@@ -23,6 +23,8 @@ from fejer import jit, testing
 from fejer.evidence import Status
 from fejer.numerics.elementary import exp
 
+__all__ = ["figures", "main"]
+
 EMPTY_KERNEL = """
 import numpy, scipy.optimize, numba
 @numba.njit
@@ -203,7 +205,13 @@ def interrupts(after: float = 0.2) -> list[tuple[str, float, str]]:
 
 
 def figures() -> list[tuple[str, float, str]]:
-    """All figures: (what, value, bar)."""
+    """Measure everything.
+
+    Returns
+    -------
+    list of (str, float, str)
+        What, value and bar.
+    """
     return imports() + calls() + kernels() + exp_error() + interrupts()
 
 
@@ -218,7 +226,13 @@ def met(value: float, bar: str) -> str:
 
 
 def main() -> int:
-    """Print the table."""
+    """Print the table.
+
+    Returns
+    -------
+    int
+        1 where a bar is missed.
+    """
     print(f"fejer {fejer.__version__}, numpy {np.__version__}, Python {sys.version.split()[0]}")
     missed = 0
     for part in (imports, calls, kernels, exp_error, interrupts):

@@ -328,7 +328,7 @@ def steps(
     --------
     >>> import fejer
     >>> problem = fejer.FixedPoint.affine([[0.5]], [1.0])
-    >>> [round(step.x[0], 3) for step in fejer.steps(problem, "averaged", max_iter=3)]
+    >>> [round(float(step.x[0]), 3) for step in fejer.steps(problem, "averaged", max_iter=3)]
     [0.0, 0.5, 0.875, 1.156]
     """
     run = Run(

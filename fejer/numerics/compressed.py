@@ -12,16 +12,6 @@ from ..evidence import Array
 from ..jit import kernel
 from .arrays import check_entries
 
-__all__ = [
-    "Compressed",
-    "compressed",
-    "csc_matvec",
-    "csc_rmatvec",
-    "frozen",
-    "is_sparse",
-    "take_columns",
-]
-
 Arrays = TypeVar("Arrays", bound="NDArray[Any] | Compressed")
 
 

@@ -172,8 +172,9 @@ class Box(Prox):
     Parameters
     ----------
     lower : float or ndarray, default 0.0
+        Lower bounds; -inf where there is none.
     upper : float or ndarray, default inf
-        Infinite bounds are allowed.
+        Upper bounds; inf where there is none.
 
     Examples
     --------
