@@ -111,6 +111,14 @@ class ConstrainedPoint(Point):
             raise OracleError(f"constraint: expected a vector, got shape {c.shape}")
         return c.reshape(-1)
 
+    def _neighbour(self, x: Array) -> Array:
+        """Return the constraints near this point, of which there must be as many."""
+        c = self._values(x)
+        if c.size != self.constraint.size:
+            wanted, got = self.constraint.shape, c.shape
+            raise OracleError(f"constraint: expected shape {wanted} everywhere, got {got}")
+        return c
+
     @cached_property
     def constraint(self) -> Array:
         """Values of the constraints, shape (m,)."""
@@ -129,7 +137,7 @@ class ConstrainedPoint(Point):
         if self._constraint is None:
             return np.zeros(shape)
         if self._jacobian is None:
-            return np.ascontiguousarray(oracle.central(self._values, self.x)[0].T)
+            return np.ascontiguousarray(oracle.central(self._neighbour, self.x)[0].T)
         return oracle.as_matrix(oracle.call(self._jacobian, self.x), "constraint_jac", shape)
 
     @cached_property
@@ -137,7 +145,7 @@ class ConstrainedPoint(Point):
         """How far its entries may be off; None where it was supplied."""
         if self._linear is not None or self._constraint is None or self._jacobian is not None:
             return None
-        return oracle.differences(self._values, self.x)[1].T
+        return oracle.differences(self._neighbour, self.x)[1].T
 
     @cached_property
     def multipliers(self) -> Array:

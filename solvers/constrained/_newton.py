@@ -82,8 +82,9 @@ def factorised_step(
 
     Notes
     -----
-    ``[[H + t I, G'], [G, -I/penalty]]`` has exactly m negative eigenvalues just when the matrix of
-    the step is positive definite, and keeps its condition when the penalty grows.
+    ``[[H + t I, a G'], [a G, -s I]]`` with ``a^2 = s penalty`` has exactly m negative eigenvalues
+    just when the matrix of the step is positive definite, and keeps its condition when the penalty
+    grows. s is the size of H, so that pivots can be compared.
     """
     from scipy.linalg.lapack import dsytrf, dsytrs
 
@@ -91,10 +92,10 @@ def factorised_step(
     hessian, points = problem.lagrangian_hessian(x, l)
     H = oracle.dense(hessian)
     K = np.zeros((n + m, n + m), order="F")
-    K[n:, :n] = oracle.dense(problem.at(x).constraint_jac)
-    K[range(n, n + m), range(n, n + m)] = -1.0 / penalty
-    right = np.concatenate([-g, np.zeros(m)])
     size = float(np.abs(H).max()) or 1.0
+    K[n:, :n] = np.sqrt(size * penalty) * oracle.dense(problem.at(x).constraint_jac)
+    K[range(n, n + m), range(n, n + m)] = -size
+    right = np.concatenate([-g, np.zeros(m)])
     if not (np.isfinite(size) and np.isfinite(K).all() and np.isfinite(g).all()):
         return NewtonStep(np.zeros(n), last, points)
     shift = 0.0

@@ -23,6 +23,7 @@ DESCENT = 1e-4
 HALVINGS = 50
 ROUNDING = 2.0**-50
 RUNAWAY = 1e8
+LONGEST_STAGE = 500
 
 
 class Goals(NamedTuple):
@@ -42,7 +43,8 @@ class ALMState(State):
     stationarity_goal: float
     feasibility_goal: float
     shift: float = 0.0
-    failures: int = 0  # line searches in a row that found nothing
+    stage: int = 0  # steps since the last update
+    failures: int = 0  # stages in a row that ended without their goal
     finished: bool = False
 
 
@@ -53,7 +55,8 @@ class ALM(Method):
 
     Newton steps lower ``P(x) = f(x) + l'c(x) + penalty/2 ||c(x)||^2`` until its gradient is below
     ``omega``; then ``l <- l + penalty c(x)``, if ``||c(x)||_inf <= eta``, else the penalty grows
-    tenfold. omega and eta fall tenfold at each update of l.
+    tenfold. omega and eta fall tenfold at each update of l; a warm start begins with a tenth of its
+    own residuals.
 
     Attributes
     ----------
@@ -78,8 +81,10 @@ class ALM(Method):
 
     Witness: ``l + penalty c(x)``.
 
-    It ends where the penalty has reached 1e10 and the constraints are still violated, where three
-    line searches in a row found nothing, or where x ran away: "locally infeasible" or degenerate.
+    It ends where the penalty has reached 1e10 and the constraints are still violated, or where
+    three stages in a row missed their goal, because a line search found nothing or after 500 steps:
+    "locally infeasible" or degenerate. A point that runs away is taken back to the start of its
+    stage, with a larger penalty.
 
     References
     ----------
@@ -122,8 +127,16 @@ class ALM(Method):
         """Start with the multipliers of the result given as start, or those of least squares."""
         at = problem.at(start.x)
         at.require_finite()
+        goals = self.stationarity * problem.scale, self.feasibility * problem.scale
         l = witness_array(start.witness, "multipliers", at.constraint.size)
-        if l is None:
+        if l is not None:
+            stationarity = float(np.abs(at.lagrangian_gradient(l)).max())
+            violation = float(np.abs(at.constraint).max(initial=0.0))
+            goals = (
+                min(goals[0], max(stationarity / 10, prep.stationarity)),
+                min(goals[1], max(violation / 10, prep.feasibility)),
+            )
+        else:
             l = at.multipliers.copy()
             if l.size and np.abs(l).max() > 1e3 * max(1.0, float(np.abs(at.grad).max())):
                 l = np.zeros_like(l)
@@ -132,8 +145,7 @@ class ALM(Method):
             np.array(l),
             start.x.copy(),
             self.penalty,
-            self.stationarity * problem.scale,
-            self.feasibility * problem.scale,
+            *goals,
             work=1,
             nfev=1 + problem.difference_calls,
         )
@@ -175,10 +187,8 @@ class ALM(Method):
             if trial is not None and self._lower(trial, state, value, noise, length * slope, g):
                 state.nfev += problem.difference_calls
                 state.x = x
-                state.failures = 0
                 return True
             length /= 2
-        state.failures += 1
         return False
 
     def _newton(
@@ -215,15 +225,20 @@ class ALM(Method):
     def _update(self, problem: EqualityNLP, prep: Goals, state: ALMState, moved: bool) -> bool:
         """End the stage if its goal is reached; whether to be judged now."""
         at = problem.at(state.x)
+        state.stage += 1
         if np.abs(at.x).max() > RUNAWAY * max(1.0, np.abs(state.anchor).max()):
             state.x = state.anchor.copy()
             self._raise_penalty(state)
+            state.stage = 0
             return state.finished
         estimate = _estimate(at, state)
         stationarity = float(np.abs(at.lagrangian_gradient(estimate)).max())
         violation = float(np.abs(at.constraint).max(initial=0.0))
         reached = max(stationarity, violation) <= prep.residual
-        if stationarity <= state.stationarity_goal or not moved:
+        done = stationarity <= state.stationarity_goal
+        if done or not moved or state.stage >= LONGEST_STAGE:
+            state.stage = 0
+            state.failures = 0 if done else state.failures + 1
             state.anchor = state.x.copy()
             if violation <= state.feasibility_goal:
                 state.multipliers = np.clip(estimate, -LARGEST_MULTIPLIER, LARGEST_MULTIPLIER)
@@ -233,7 +248,7 @@ class ALM(Method):
                 self._raise_penalty(state)
                 goal = 1e-2 * problem.scale
                 state.stationarity_goal = min(state.stationarity_goal, goal)
-        state.finished = state.finished or state.failures >= 3
+        state.finished = state.finished or state.failures >= 3 or (reached and not moved)
         return reached or state.finished
 
     @staticmethod

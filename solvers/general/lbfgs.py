@@ -11,7 +11,9 @@ from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.smooth_problem import SmoothProblem
 
-UNLIMITED = 10**9
+ROUND = 15_000  # iterations after which the memory is emptied
+ROUNDS = 20
+RUNAWAY = 1e12
 
 
 @dataclass
@@ -40,7 +42,8 @@ class LBFGS(Method):
 
     The outside code is called once: limits are looked at when it is back, and an interrupt returns
     the start. It is started again from where it stopped, with an empty memory, as long as that
-    lowers f and the projected gradient is above ``tol * scale``. A trial point where f or its
+    lowers f and the projected gradient is above ``tol * scale``, 20 times at most and not from
+    points that ran away (unbounded functions). A trial point where f or its
     gradient is nan or infinite counts as a high one, so that the line search turns back.
 
     References
@@ -93,13 +96,19 @@ class LBFGS(Method):
 
         bounds = None if problem.bounds is None else Bounds(*problem.bounds.T)
         options = {"maxcor": self.memory, "gtol": prep, "ftol": 0.0, "maxls": 50}
-        options |= {"maxiter": UNLIMITED, "maxfun": UNLIMITED}
+        options |= {"maxiter": ROUND, "maxfun": 10 * ROUND}
         oracle = _Guarded(problem, state.x)
         nit, f = 0, problem.oracle(state.x).fun
-        while True:
+        for _ in range(ROUNDS):
             before = f
             answer = minimize(
-                oracle, state.x, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+                oracle,
+                state.x,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                callback=oracle.watch,
+                options=options,
             )
             nit += int(answer.nit)
             x = problem.project(np.asarray(answer.x, dtype=np.float64))
@@ -109,7 +118,7 @@ class LBFGS(Method):
                     state.x = x
                 break
             state.x = x
-            if oracle.slope(x) <= prep:
+            if oracle.slope(x) <= prep or oracle.ran_away(x):
                 break
         state.finished = True
         state.nit += max(1, nit)
@@ -124,6 +133,7 @@ class _Guarded:
     def __init__(self, problem: SmoothProblem, x: Array) -> None:
         self.problem, self.calls = problem, 0
         self.highest = problem.oracle(x).fun
+        self.far = RUNAWAY * max(1.0, float(np.abs(x).max()))
 
     def __call__(self, x: Any) -> tuple[float, Array]:
         self.calls += 1
@@ -132,6 +142,15 @@ class _Guarded:
             return self.highest + max(1.0, abs(self.highest)), np.zeros_like(at.x)
         self.highest = max(self.highest, at.fun)
         return at.fun, at.grad.copy()
+
+    def ran_away(self, x: Array) -> bool:
+        """Return whether x is where only unbounded functions lead."""
+        return bool(np.abs(x).max() > self.far)
+
+    def watch(self, intermediate_result: Any) -> None:
+        """Stop scipy at a point that ran away."""
+        if self.ran_away(intermediate_result.x):
+            raise StopIteration
 
     def slope(self, x: Array) -> float:
         """Return the projected gradient."""
