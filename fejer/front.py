@@ -250,6 +250,8 @@ def path(
             text = f"got {wanted} and ratio {ratio!r}"
             raise ProblemError(f"{name}: expected a number >= 1 and 0 < ratio < 1, {text}")
         top = float(largest())
+        if not top > 0:
+            raise ProblemError(f"{name}: give the values, the largest one of this problem is {top}")
         values: list[Any] = np.geomspace(top, top * ratio, int(wanted)).tolist()
     else:
         values = list(wanted)  # type: ignore[arg-type]

@@ -19,7 +19,12 @@ def as_data(X: Any, y: Any) -> tuple[Matrix, Array]:
     X = Matrix.of(X, "X")
     if X.is_operator:
         raise ProblemError("X: expected a dense or sparse matrix, got an operator")
-    return X, as_vector(y, "y", X.shape[0] if np.ndim(y) else None)
+    return X, as_vector(y, "y", None if is_scalar(y) else X.shape[0])
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value is one number (or text) and no sequence, without making an array of it."""
+    return np.isscalar(value) or getattr(value, "ndim", 1) == 0
 
 
 def as_weights(value: Any, name: str, size: int, *, finite: bool) -> Array | None:
@@ -37,7 +42,7 @@ def as_bound(value: Any, name: str, size: int, wrong: float) -> float | Array | 
     """Check a bound: None, a number or one number for each coefficient; never ``wrong``."""
     if value is None:
         return None
-    if np.ndim(value) == 0:
+    if is_scalar(value):
         bound = number = as_number(value, name, finite=False)
         as_vector([number], name, finite=False)  # its magnitude
     else:
