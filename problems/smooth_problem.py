@@ -185,13 +185,14 @@ class SmoothProblem(Problem):
         """
         point, checks = self.evaluate(x), []
         if self.jac is not None:
-            values = lambda y: self.evaluate(y).fun  # noqa: E731
-            checks.append(derivative_errors("jac", x, values, point.grad.dot))
+            checks.append(
+                derivative_errors("jac", x, lambda y: self.evaluate(y).fun, point.grad.dot)
+            )
         if self.hess is not None:
             answer = oracle.call(self._bound(self.hess), x)
             H = oracle.as_matrix(answer, "hess", (x.size, x.size))
-            values = lambda y: self.evaluate(y).grad  # noqa: E731
-            checks.append(derivative_errors("hess", x, values, partial(oracle.times, H)))
+            product = partial(oracle.times, H)
+            checks.append(derivative_errors("hess", x, lambda y: self.evaluate(y).grad, product))
         return checks
 
     @classmethod

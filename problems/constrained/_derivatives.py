@@ -113,6 +113,10 @@ def constrained_checks(problem: Any, x: Array) -> list[Check]:
         checks.append(adjoint_error(f"{name} adjoint", G))
     for name, function in values.items():
         if getattr(problem, name) is not None:
-            product = partial(hessian_product, problem, x, l, only=name)
-            checks.append(derivative_errors(name, x, function, lambda v, p=product: p(v)[0]))
+            product = partial(_product, problem, x, l, name)
+            checks.append(derivative_errors(name, x, function, product))
     return checks
+
+
+def _product(problem: Any, x: Array, l: Array, name: str, v: Array) -> Array:
+    return hessian_product(problem, x, l, v, only=name)[0]

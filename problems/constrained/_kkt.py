@@ -36,7 +36,7 @@ def least_squares_multipliers(G: Any, g: Array) -> Array:
             dtype=np.float64,
         )
         multipliers = lsmr(transposed, -g, atol=1e-14, btol=1e-14, conlim=0.0, maxiter=4 * m)[0]
-    return multipliers if np.isfinite(multipliers).all() else np.zeros(m)
+    return np.asarray(multipliers) if np.isfinite(multipliers).all() else np.zeros(m)
 
 
 def moduli_transposed(G: Any, l: Array) -> Array:

@@ -171,34 +171,22 @@ def central(
     derivatives, rounding : array, shape (n, ...)
         Row j belongs to coordinate j.
     """
-    rows, noise = [], []
+    rows: list[Any] = []
+    noise: list[Any] = []
     for j in range(x.size):
-        h = step * max(1.0, abs(x[j]))
         low = -math.inf if lower is None else lower[j] - x[j]
         high = math.inf if upper is None else upper[j] - x[j]
-        h = min(h, (high - low) / 2)
+        h, offsets, weights = _quotient(step * max(1.0, abs(x[j])), low, high)
         if not h > 0:
             value = np.zeros_like(np.asarray(function(x), dtype=np.float64))
             rows.append(value)
             noise.append(value)
             continue
-        if high >= h and low <= -h:
-            offsets, weights = (h, -h), (0.5, -0.5)
-        elif high >= 2 * h:
-            offsets, weights = (0.0, h, 2 * h), (-1.5, 2.0, -0.5)
-        elif low <= -2 * h:
-            offsets, weights = (0.0, -h, -2 * h), (1.5, -2.0, 0.5)
-        else:  # a box hardly wider than two steps: its ends and the middle of them
-            middle = (high + low) / 2
-            h = (high - low) / 2
-            offsets = (middle + h, middle - h, middle)
-            t = -middle / h
-            weights = (0.5 + t, t - 0.5, -2.0 * t)
-        values, points = [], []
+        points, values = [], []
         for offset in offsets:
             moved = x.copy()
             moved[j] += offset
-            if upper is not None and lower is not None:
+            if lower is not None and upper is not None:
                 moved[j] = min(max(moved[j], lower[j]), upper[j])
             points.append(moved[j] - x[j])
             values.append(np.asarray(function(moved), dtype=np.float64))
@@ -208,6 +196,23 @@ def central(
         size = sum(abs(w) * np.abs(v) for w, v in zip(weights, values, strict=True))
         noise.append(4 * UNIT * size / h)
     return np.array(rows), np.array(noise)
+
+
+def _quotient(
+    h: float, low: float, high: float
+) -> tuple[float, tuple[float, ...], tuple[float, ...]]:
+    """Return step, offsets in ``[low, high]`` and weights of a quotient of second order."""
+    h = min(h, (high - low) / 2)
+    if high >= h and low <= -h:
+        return h, (h, -h), (0.5, -0.5)
+    if high >= 2 * h:
+        return h, (0.0, h, 2 * h), (-1.5, 2.0, -0.5)
+    if low <= -2 * h:
+        return h, (0.0, -h, -2 * h), (1.5, -2.0, 0.5)
+    # an interval hardly wider than two steps: its ends and its middle
+    middle, h = (high + low) / 2, (high - low) / 2
+    t = -middle / h if h > 0 else 0.0
+    return h, (middle + h, middle - h, middle), (0.5 + t, t - 0.5, -2.0 * t)
 
 
 def differences(function: Callable[[Array], Any], x: Array, **bounds: Any) -> tuple[Array, Array]:

@@ -42,7 +42,7 @@ class Point:
     ) -> None:
         self.x = x.copy()
         self._fun, self._grad, self._names = fun, grad, names
-        self._box = {"lower": lower, "upper": upper}
+        self._box: dict[str, Any] = {"lower": lower, "upper": upper}
 
     @cached_property
     def _pair(self) -> tuple[float, Array]:

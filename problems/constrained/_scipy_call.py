@@ -76,18 +76,21 @@ class Part:
         return np.asarray(values - self.target)
 
 
+@dataclass(frozen=True)
 class Stacked:
     """All parts as one constraint."""
 
-    def __init__(self, parts: list[Part]) -> None:
-        self.parts = parts
+    parts: list[Part]
 
     def __call__(self, x: Array) -> Array:
         return np.concatenate([part.values(x.copy()) for part in self.parts])
 
 
-class StackedJacobian(Stacked):
+@dataclass(frozen=True)
+class StackedJacobian:
     """Their Jacobians, one over the other; sparse as soon as one of them is."""
+
+    parts: list[Part]
 
     def __call__(self, x: Array) -> Any:
         blocks = [
@@ -104,8 +107,11 @@ class StackedJacobian(Stacked):
         return np.vstack([np.atleast_2d(oracle.dense(block)) for block in blocks])
 
 
-class StackedHessian(Stacked):
+@dataclass(frozen=True)
+class StackedHessian:
     """``sum l_i H_ci`` over all parts."""
+
+    parts: list[Part]
 
     def __call__(self, x: Array, l: Array) -> Any:
         total = np.zeros((x.size, x.size))

@@ -26,7 +26,7 @@ RUNAWAY = 1e8
 LONGEST_STAGE = 500
 
 
-class Goals(NamedTuple):
+class _Goals(NamedTuple):
     """What `prepare` makes of the tolerance."""
 
     residual: float
@@ -116,13 +116,13 @@ class ALM(Method):
             "the limit, penalty large enough",
         )
 
-    def prepare(self, problem: EqualityNLP, tol: float, rng: np.random.Generator) -> Goals:
+    def prepare(self, problem: EqualityNLP, tol: float, rng: np.random.Generator) -> _Goals:
         """Return the residuals to be reached."""
         goal = tol * problem.scale
-        return Goals(goal, goal / 10, goal / 2)
+        return _Goals(goal, goal / 10, goal / 2)
 
     def begin(
-        self, problem: EqualityNLP, prep: Goals, start: Start, rng: np.random.Generator
+        self, problem: EqualityNLP, prep: _Goals, start: Start, rng: np.random.Generator
     ) -> ALMState:
         """Start with the multipliers of the result given as start, or those of least squares."""
         at = problem.at(start.x)
@@ -150,11 +150,11 @@ class ALM(Method):
             nfev=1 + problem.difference_calls,
         )
 
-    def witness(self, problem: EqualityNLP, prep: Goals, state: ALMState) -> dict[str, Array]:
+    def witness(self, problem: EqualityNLP, prep: _Goals, state: ALMState) -> dict[str, Array]:
         """Return the first-order estimate of the multipliers."""
         return {"multipliers": _estimate(problem.at(state.x), state)}
 
-    def advance(self, problem: EqualityNLP, prep: Goals, state: ALMState, n: int) -> bool:
+    def advance(self, problem: EqualityNLP, prep: _Goals, state: ALMState, n: int) -> bool:
         """Make Newton steps, and update multipliers and penalty where a stage ends."""
         for _ in range(n):
             if state.finished:
@@ -222,7 +222,7 @@ class ALM(Method):
         shrunk = np.abs(trial.lagrangian_gradient(_estimate(trial, state))).max()
         return bool(lower or shrunk < 0.9 * np.abs(g).max())
 
-    def _update(self, problem: EqualityNLP, prep: Goals, state: ALMState, moved: bool) -> bool:
+    def _update(self, problem: EqualityNLP, prep: _Goals, state: ALMState, moved: bool) -> bool:
         """End the stage if its goal is reached; whether to be judged now."""
         at = problem.at(state.x)
         state.stage += 1

@@ -95,9 +95,9 @@ class LBFGS(Method):
         from scipy.optimize import Bounds, minimize
 
         bounds = None if problem.bounds is None else Bounds(*problem.bounds.T)
-        options = {"maxcor": self.memory, "gtol": prep, "ftol": 0.0, "maxls": 50}
+        options: Any = {"maxcor": self.memory, "gtol": prep, "ftol": 0.0, "maxls": 50}
         options |= {"maxiter": ROUND, "maxfun": 10 * ROUND}
-        oracle = _Guarded(problem, state.x)
+        oracle: Any = _Guarded(problem, state.x)
         nit, f = 0, problem.oracle(state.x).fun
         for _ in range(ROUNDS):
             before = f
