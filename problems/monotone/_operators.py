@@ -21,8 +21,9 @@ from fejer.problem import as_vector
 
 if TYPE_CHECKING:
     from .fixed_point import FixedPoint
+    from .monotone_inclusion import MonotoneInclusion
 
-__all__ = ["Affine", "FixedPointForm", "call", "first_class", "moved_by", "norm"]
+__all__ = ["Affine", "FixedPointForm", "InclusionForm", "call", "first_class", "moved_by", "norm"]
 
 ROUNDING = 4.0 * 2.0**-53
 
@@ -46,6 +47,22 @@ class FixedPointForm:
     def no_map(self) -> str | None:
         """Return None, or why this instance has no nonexpansive map."""
         return None
+
+
+class InclusionForm:
+    """Mixin of the classes whose solutions are the zeros of a monotone operator.
+
+    Attributes
+    ----------
+    split : int or None
+        Where the variable of a saddle point problem is cut into the two players' parts.
+    """
+
+    split: int | None = None
+
+    def inclusion(self) -> MonotoneInclusion:
+        """Return the operator as a `MonotoneInclusion` with the same variable and unit."""
+        raise NotImplementedError
 
 
 class Affine:

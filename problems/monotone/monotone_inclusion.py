@@ -17,7 +17,7 @@ from fejer.problem import Problem, as_number, as_vector, witness_array
 
 from ._finite_sum import LeastSquaresComponents, LeastSquaresGradient
 from ._inclusion import FUNCTIONS, Oracles
-from ._operators import ROUNDING, FixedPointForm, moved_by, norm
+from ._operators import ROUNDING, FixedPointForm, InclusionForm, moved_by, norm
 from .fixed_point import FixedPoint
 
 __all__ = ["MonotoneInclusion"]
@@ -43,7 +43,7 @@ class Reference(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class MonotoneInclusion(Oracles, FixedPointForm, Problem):
+class MonotoneInclusion(Oracles, FixedPointForm, InclusionForm, Problem):
     """Zero of a monotone operator, of which a part may be given by its resolvent.
 
     Find x in R^n with ``0 in F(x) + G(x)``, F single-valued, G maximally monotone; optionally
@@ -265,7 +265,11 @@ class MonotoneInclusion(Oracles, FixedPointForm, Problem):
             return ("vr-extragradient", "vr-halpern")
         return ("feg", "graal", "extragradient")
 
-    # ---- the same as a fixed point -----------------------------------------------------------
+    # ---- the same in other forms -------------------------------------------------------------
+    def inclusion(self) -> Self:
+        """Return the problem itself."""
+        return self
+
     def no_map(self) -> str | None:
         """Return None, or what is missing for a forward-backward step."""
         if self.kind != "cocoercive":
