@@ -95,8 +95,14 @@ class Assessment:
         ``||grad_y f||``.
     fun, fun_error : float
         The value ``F - q' grad_y f`` of second order, and the bound of its distance from Phi.
+    fun_floor : float
+        Share of `fun_error` that rounding alone can cause.
     rigorous : bool
         Whether no constant was estimated.
+    adjoint_error : float
+        Share of `error` that the adjoint's residual alone causes.
+    published_error : float
+        The bound of Theorem 2.1 of arXiv 2308.10098, rounding added; `error` is never larger.
     """
 
     y: Array
@@ -108,7 +114,10 @@ class Assessment:
     residual: float
     fun: float
     fun_error: float
+    fun_floor: float
     rigorous: bool
+    adjoint_error: float
+    published_error: float
 
 
 def norm(v: Array) -> float:

@@ -24,6 +24,7 @@ __all__ = ["LowerLevel"]
 KIND = "hypergradient"
 OUTSIDE = 1e-9  # relative distance from the box that still counts as rounding
 SMALLEST_SCALE = 1e-6  # of F at the trivial lower solution
+POLISH = 0.1  # share of the gradient from which on a better lower solution is worth its solve
 SHARPEN = 1e-3  # share of the gradient from which on the sharper bound is worth its solves
 
 
@@ -97,6 +98,16 @@ class LowerLevel(Problem):
         """Return the function ``v -> H^-1 v`` where a factorisation is cheap, else None."""
         return None
 
+    def preconditioner(self, x: Array, y: Array) -> Callable[[Array], Array] | None:
+        """Return an approximation of ``v -> H^-1 v`` for conjugate gradients."""
+        return None
+
+    def unit_of(self, fun: float) -> float:
+        """Return the unit of the certificate at a point with this upper objective."""
+        # At most F of the trivial solution: a bad y makes F large, and must not buy tolerance.
+        null = self.null_value() or 1.0
+        return min(null, max(fun, SMALLEST_SCALE * null)) if math.isfinite(null) else math.inf
+
     def adjoint_norm(self, x: Array, y: Array, *, chart: bool = False) -> float:
         """Bound ``||J' H^-1||`` better than ``||J|| / mu`` does; inf where that is not possible."""
         return math.inf
@@ -150,7 +161,9 @@ class LowerLevel(Problem):
         if not grad_y.any():
             return np.zeros_like(grad_y), 0
         limit = 2 * self.lower_size + 50
-        found = cg(product, grad_y, x0=start, tol=max(tol, 1e-15), max_iter=limit)
+        inverse = self.preconditioner(x, y)
+        tol = max(tol, 1e-15)
+        found = cg(product, grad_y, x0=start, preconditioner=inverse, tol=tol, max_iter=limit)
         return found.x, found.nit + (start is not None)
 
     def assess(
@@ -181,7 +194,8 @@ class LowerLevel(Problem):
         ``||z - grad Phi|| <= (||J|| + LJ e)/mu (LF e + D + ||r||) + LJ ||q|| e + LxF e``
 
         where D bounds ``||(H(y*) - H(y)) q||`` [1]_ [2]_. ``(||J|| + LJ e)/mu`` is replaced by
-        ``(||J' H^-1|| + LJ e/mu)/(1 - LH e/mu)`` where a factorisation allows it.
+        ``(||J' H^-1|| + LJ e/mu)/(1 - LH e/mu)`` where a factorisation allows it. The bound of
+        [2]_, Theorem 2.1, is taken where it is smaller.
 
         References
         ----------
@@ -216,20 +230,29 @@ class LowerLevel(Problem):
             sharp = self.adjoint_norm(x, y, chart=chart)
         e = attained[0] * inverse
         change = self.hessian_change(x, y, q, e)
+        slope = norm(upper.grad_y)
+        published = c.upper * J.norm + (J.norm * c.hessian * inverse + J.lipschitz) * slope
+        published += J.lipschitz * c.upper * e
+        published = inverse * (published * e + J.norm * attained[1]) + c.upper_cross * e + J.floor
+        published = math.inf if math.isnan(published) else published
         third = min(c.hessian * e * e / 2, 2 * c.lipschitz * e) * inverse if c.hessian else 0.0
         fun_error = (r + adjoint_floor) * e + 0.5 * change * e + (r + adjoint_floor) * third
-        fun_error += c.upper * e * e / 2 + norm(q) * lower_floor + upper.floor
+        fun_floor = norm(q) * lower_floor + upper.floor
+        fun_error += c.upper * e * e / 2 + fun_floor
         return Assessment(
             y=y,
             adjoint=q,
             gradient=z,
-            error=bound(*attained, sharp),
+            error=min(bound(*attained, sharp), published),
             floor=bound(lower_floor, adjoint_floor, sharp),
             distance=e,
             residual=residual,
             fun=upper.fun - float(q @ lower),
             fun_error=fun_error,
+            fun_floor=fun_floor,
             rigorous=not c.estimated,
+            adjoint_error=bound(0.0, attained[1], sharp),
+            published_error=published,
         )
 
     def null_value(self) -> float:
@@ -261,6 +284,10 @@ class LowerLevel(Problem):
             found.append(self.assess(x, y, adjoint=adjoint, chart=chart))
         if y is None or self.solver(x) is not None:
             found.append(self.assess(x, self.lower_solution(x), chart=chart))
+        elif found[0].error > POLISH * norm(found[0].gradient):
+            # The error, not the point, would decide: solve on from the witness.
+            better = self.lower_solution(x, start=y)
+            found.append(self.assess(x, better, chart=chart))
         return found
 
     def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
@@ -317,16 +344,14 @@ class LowerLevel(Problem):
     def _judged(
         self, x: Array, a: Assessment, outside: float
     ) -> tuple[float, float, dict[str, float], Assessment]:
-        null = self.null_value() or 1.0
-        # At most F of the trivial solution: a bad y makes F large, and must not buy tolerance.
-        unit = min(null, max(a.fun + a.fun_error, SMALLEST_SCALE * null))
+        unit = self.unit_of(a.fun + a.fun_error)
         size = self.chart_size(unit)
         down, up = self.steps_to_box(x)
         step = norm(np.clip(-a.gradient * (size / unit), down, up))
         error, floor = a.error * (size / unit), a.floor * (size / unit)
         parts = {"step": step / self.scale, "floor": floor / self.scale}
         value = (step + error) / self.scale + outside
-        if not (math.isfinite(unit) and math.isfinite(null)):
+        if not math.isfinite(unit):
             value = math.inf
         return value, unit, parts, a
 

@@ -247,7 +247,7 @@ class QuadraticBilevel(QuadraticLower):
     def _factor(self) -> _Factor:
         def build() -> _Factor:
             A2 = self.A2.toarray()
-            R = np.linalg.qr(A2, mode="r")
+            R: Array = np.linalg.qr(A2, mode="r")  # type: ignore[assignment]
             if R.shape[0] < R.shape[1]:
                 return _Factor(R, 0.0, self.A2.norm_bound())
             values = np.linalg.svd(R, compute_uv=False)

@@ -8,22 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from fejer.evidence import Array
-from fejer.state import State
 from fejer.problems.bilevel._assessment import norm
 from fejer.problems.bilevel._lower_level import LowerLevel
+from fejer.problems.bilevel._newton import newton_step
 from fejer.problems.bilevel._quadratic_lower import QuadraticLower
+from fejer.state import State
+
+NEWTON_WORTH = 16  # iterations of the other solvers that one Newton step counts for
 
 __all__ = ["LowerState", "aim", "choose", "reset", "solve"]
 
 
 @dataclass
 class LowerState(State):
-    """Conjugate gradients or accelerated gradients on ``f(x, .)``.
+    """Conjugate gradients, accelerated gradients or Newton steps on ``f(x, .)``.
 
     Attributes
     ----------
     solver : int
-        1 for conjugate gradients, 0 for accelerated gradients.
+        1 for conjugate gradients, 0 for accelerated gradients, 2 for Newton's method.
     x : array
         The upper variable; it does not change between two calls of `aim`.
     y, gradient : array
@@ -36,6 +39,8 @@ class LowerState(State):
         Gradient norm at the last inspection: it must halve until the next one.
     since : int
         Iterations since that inspection.
+    unit : float
+        Gradient norm where the solve began.
     done : bool
         The goal is reached, or rounding allows no more.
     """
@@ -48,13 +53,15 @@ class LowerState(State):
     goal: float
     mark: float = math.inf
     since: int = 0
+    unit: float = 0.0
     done: bool = False
 
 
 def choose(problem: LowerLevel, inner: str) -> int:
     """Return the number of the solver that an option names."""
-    quadratic = isinstance(problem, QuadraticLower)
-    return int(quadratic if inner == "auto" else inner == "cg")
+    if inner == "auto":
+        return 1 if isinstance(problem, QuadraticLower) else 2
+    return {"nesterov": 0, "cg": 1, "newton": 2}[inner]
 
 
 def reset(problem: LowerLevel, solver: int, x: Array, y: Array) -> LowerState:
@@ -68,17 +75,18 @@ def aim(problem: LowerLevel, state: LowerState, x: Array, goal: float) -> None:
     state.x, state.goal = x.copy(), goal
     state.mark, state.since, state.done = math.inf, 0, False
     _restart(problem, state)
+    state.unit = norm(state.gradient)
 
 
 def _restart(problem: LowerLevel, state: LowerState) -> None:
     state.gradient = problem.lower_gradient(state.x, state.y)
-    state.other = -state.gradient if state.solver else state.y.copy()
+    state.other = -state.gradient if state.solver == 1 else state.y.copy()
     state.work += 1
 
 
 def solve(problem: LowerLevel, state: LowerState, most: int) -> bool:
     """Iterate up to `most` times; True when done."""
-    run = _conjugate if state.solver else _accelerated
+    run = (_accelerated, _conjugate, _newton)[state.solver]
     return state.done or run(problem, state, most)
 
 
@@ -88,6 +96,20 @@ def _inspect(state: LowerState) -> bool:
     state.done = not size > state.goal or not size <= 0.5 * state.mark
     state.mark, state.since = size, 0
     return state.done
+
+
+def _newton(problem: LowerLevel, state: LowerState, most: int) -> bool:
+    for _ in range(max(1, most // NEWTON_WORTH)):
+        if not norm(state.gradient) > state.goal:
+            state.done = True
+            return True
+        step = newton_step(problem, state.x, state.y, state.gradient, state.goal, state.unit)
+        state.work += step.work
+        if not step.moved:
+            state.done = True
+            return True
+        state.y, state.gradient = step.y.copy(), step.gradient.copy()
+    return False
 
 
 def _conjugate(problem: LowerLevel, state: LowerState, most: int) -> bool:

@@ -117,8 +117,8 @@ class Hoag(Method):
     eps0: float = option(0.1, above=0, most=1, doc="first tolerance, relative")
     inner: str = option(
         "auto",
-        choices=("auto", "cg", "nesterov"),
-        doc="lower solver; auto: cg where the lower level is quadratic",
+        choices=("auto", "cg", "nesterov", "newton"),
+        doc="lower solver; auto: cg where the lower level is quadratic, else newton",
     )
 
     name, solves = "hoag", (LowerLevel,)
@@ -144,8 +144,8 @@ class Hoag(Method):
 
     def supports(self, problem: Any) -> str | None:
         """Conjugate gradients need a quadratic lower level."""
-        if self.inner == "cg" and not _lower.choose(problem, "auto"):
-            return "its lower level is not quadratic: inner='nesterov' treats it"
+        if self.inner == "cg" and _lower.choose(problem, "auto") != 1:
+            return "its lower level is not quadratic: inner='newton' treats it"
         return None
 
     def prepare(self, problem: LowerLevel, tol: float, rng: np.random.Generator) -> Any:
