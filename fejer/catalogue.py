@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from . import _lazy
 from .errors import MethodError, did_you_mean
 from .method import Method, Rate, registry
+from .problem import Problem
 
-__all__ = ["Catalogue", "Entry", "methods"]
+__all__ = ["Catalogue", "Entry", "methods", "problem_classes"]
+
+
+def problem_classes() -> tuple[type[Problem], ...]:
+    """Return every problem class of the library that can draw a random instance, by name.
+
+    Examples
+    --------
+    >>> "FixedPoint" in [cls.__name__ for cls in problem_classes()]
+    True
+    """
+    found = set()
+    for module, _ in _lazy.files("problems"):
+        for value in vars(importlib.import_module(module)).values():
+            own = isinstance(value, type) and value.__module__ == module
+            if own and issubclass(value, Problem) and "random" in vars(value):
+                found.add(value)
+    return tuple(sorted(found, key=lambda cls: cls.__name__))
 
 
 @dataclass(frozen=True)
@@ -42,7 +62,7 @@ class Entry:
     @classmethod
     def of(cls, method: type[Method]) -> Entry:
         options = {f.name: (f.default, f.metadata["doc"]) for f in fields(method)}  # type: ignore[arg-type]
-        solves = tuple(kind.__name__ for kind in method.solves)
+        solves = tuple(cls.__name__ for cls in problem_classes() if method.treats(cls))
         return cls(method.name, solves, method().rate, options, method.cites, method)
 
 

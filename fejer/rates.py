@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _curves
 from .errors import ProblemError
+from .numerics import curves
 
 if TYPE_CHECKING:
     from .method import Rate
@@ -244,25 +244,25 @@ def fit_rate(nit: ArrayLike, error: ArrayLike, *, floor: float = 0.0, seed: int 
     best = np.minimum.accumulate(raw)
     usable = best > 3 * floor
     k, raw, best = k[usable], raw[usable], best[usable]
-    before = _curves.before_plateau(k, best)
+    before = curves.before_plateau(k, best)
     k, raw, best = k[before], raw[before], best[before]
 
     if (superlinear := _superlinear(k, best)) is not None:
         return superlinear
-    if len(k) < _curves.FEWEST_POINTS:
+    if len(k) < curves.FEWEST_POINTS:
         return UNDETERMINED
 
     by_ratio = np.floor(np.log(np.maximum(k, 0.9)) / np.log(1.15))
     by_step = np.floor(48 * k / k[-1])
-    records: dict[Form, _curves.Thinned] = {
-        "sublinear": _curves.thin(k, raw, best, by_ratio).after(0),
-        "linear": _curves.thin(k, raw, best, by_ratio + by_step),
+    records: dict[Form, curves.Thinned] = {
+        "sublinear": curves.thin(k, raw, best, by_ratio).after(0),
+        "linear": curves.thin(k, raw, best, by_ratio + by_step),
     }
-    noise = _curves.noise_of(k, raw, records)
+    noise = curves.noise_of(k, raw, records)
     falls: dict[Form, tuple[float, Indices]] = {}
     for form, record in records.items():
         value = np.log(record.best)
-        stretch = _curves.longest_line(_curves.axis_of(form, record.last), value, noise)
+        stretch = curves.longest_line(curves.axis_of(form, record.last), value, noise)
         if len(stretch):
             falls[form] = float(value[stretch[0]] - value[stretch[-1]]), stretch
     if not falls:
@@ -334,7 +334,7 @@ def _checked_record(nit: ArrayLike, error: ArrayLike) -> tuple[Array, Array]:
 
 def _superlinear(k: Array, best: Array) -> RateFit | None:
     """Step (c)."""
-    start, stop = _curves.fast_run(k, best)
+    start, stop = curves.fast_run(k, best)
     count = stop - start
     if count < 3:
         return None
@@ -355,7 +355,7 @@ def _superlinear(k: Array, best: Array) -> RateFit | None:
 
 
 def _refined(
-    form: Form, record: _curves.Thinned, stretch: Indices, rng: np.random.Generator
+    form: Form, record: curves.Thinned, stretch: Indices, rng: np.random.Generator
 ) -> RateFit:
     """Steps (g) and (h): C (k + s)^-p + f or C q^k + f, the best over s and f."""
     k, error = record.middle[stretch], record.error[stretch]
@@ -365,7 +365,7 @@ def _refined(
     spread, tried = 2.0, []
     # Coarse first, then about the best so far: a mesh of 1 % in s costs 0.1 % in p.
     for _ in range(6):
-        grid = _curves.score_grid(k, error, linear, shift, plateau)
+        grid = curves.score_grid(k, error, linear, shift, plateau)
         tried.append(grid)
         best = int(np.argmin(grid.score))
         zoom = spread ** np.linspace(-1, 1, 9)
@@ -373,15 +373,15 @@ def _refined(
         plateau = np.unique(np.append(0.0, grid.plateau[best] * zoom))
         plateau = plateau[plateau < error.min()]
         spread **= 0.5
-    grid = _curves.Grid(*(np.concatenate(column) for column in zip(*tried, strict=True)))
+    grid = curves.Grid(*(np.concatenate(column) for column in zip(*tried, strict=True)))
     best = int(np.argmin(grid.score))
     near = grid.score <= grid.score[best] + 6
-    windows = _curves.sub_windows(_curves.axis_of(form, k), rng)
-    slopes, _ = _curves.fit_lines(windows, grid.x[near], grid.y[near], grid.weight[near])
+    windows = curves.sub_windows(curves.axis_of(form, k), rng)
+    slopes, _ = curves.fit_lines(windows, grid.x[near], grid.y[near], grid.weight[near])
     low, high = np.quantile(slopes, [0.05, 0.95], axis=0)
     # Each of s and f off by a mesh width shifts the slope by about as much as all else together.
     fitted = 1 + (grid.shift[best] > 0) + (grid.plateau[best] > 0)
-    mesh = fitted * _curves.RESOLUTION / grid.x[best].std()
+    mesh = fitted * curves.RESOLUTION / grid.x[best].std()
     slope = float(grid.slope[best])
     low, high = min(low.min(), slope - mesh), max(high.max(), slope + mesh)
     low, high = np.exp([low, high]) if linear else (-high, -low)

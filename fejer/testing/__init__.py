@@ -6,9 +6,7 @@ broken law in the message.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
+from ..catalogue import problem_classes
 from ..method import Method, registry
 from ..problem import Problem
 from .method_laws import METHOD_LAWS, bad_options, check_options
@@ -27,26 +25,6 @@ __all__ = [
     "problem_classes",
     "solution",
 ]
-
-
-def problem_classes() -> tuple[type[Problem], ...]:
-    """Return every problem class of the library that can draw a random instance, by name.
-
-    Examples
-    --------
-    >>> "FixedPoint" in [cls.__name__ for cls in problem_classes()]
-    True
-    """
-    package = importlib.import_module("fejer.problems")
-    found = set()
-    for module in pkgutil.walk_packages(package.__path__, "fejer.problems."):
-        if module.name.rpartition(".")[2].startswith("_"):
-            continue
-        for value in vars(importlib.import_module(module.name)).values():
-            own = isinstance(value, type) and value.__module__ == module.name
-            if own and issubclass(value, Problem) and "random" in vars(value):
-                found.add(value)
-    return tuple(sorted(found, key=lambda cls: cls.__name__))
 
 
 def pairs() -> list[tuple[type[Method], type[Problem]]]:
