@@ -7,7 +7,7 @@ residual has the pattern of the entries ordered by row.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -140,7 +140,7 @@ def predict(rows, cols, U, V, out):
 class Residual:
     """A sparse matrix with the pattern of the entries; products with vectors and factors."""
 
-    def __init__(self, pattern: Compressed, data: Array, shape: tuple[int, int]) -> None:
+    def __init__(self, pattern: Any, data: Array, shape: tuple[int, int]) -> None:
         self.indptr, self.indices, self.data, self.shape = pattern[0], pattern[1], data, shape
 
     def matvec(self, v: Array) -> Array:
@@ -220,7 +220,7 @@ def normal_part(R: Residual, left: Array, right: Array, steps: int) -> NormalPar
     def off(z: Array, Q: Array) -> Array:
         return z - Q @ (Q.T @ z)
 
-    start = off(np.random.default_rng(0).standard_normal(n), small)
+    start = off(np.random.default_rng(0).standard_normal((n,)), small)
     if np.linalg.norm(start) <= 1e-12 * math.sqrt(n):  # the tangent space is everything
         return nothing
 
@@ -243,3 +243,21 @@ def normal_part(R: Residual, left: Array, right: Array, steps: int) -> NormalPar
     bound = math.inf if eps >= 1 else math.sqrt(values[-1] / (1 - eps)) * (1 + 1e-12)
     u, v = (z, other) if wide else (other, z)
     return NormalPart(value, u, v, max(bound, value), 0.0 if exhausted else FAILURE)
+
+
+def leading_part(
+    by_row: Compressed, shape: tuple[int, int], rank: int
+) -> tuple[Array, Array, Array]:
+    """Leading singular vectors and values of the entries, by two block power steps."""
+    largest = float(np.abs(by_row.data).max()) or 1.0
+    S = Residual(by_row, by_row.data / largest, shape)
+    width = min(rank + 4, *shape)
+    Y = np.random.default_rng(0).standard_normal((shape[1], width))
+    nothing = np.zeros((shape[0], width))
+    for _ in range(2):
+        Y = np.linalg.qr(Y)[0]
+        left = np.linalg.qr(S.products(nothing, Y)[0])[0]
+        Y = S.products(left, np.zeros_like(Y))[1]
+    right, core = np.linalg.qr(Y)
+    A, values, Bt = np.linalg.svd(core.T)
+    return (left @ A)[:, :rank], largest * values[:rank], (right @ Bt.T)[:, :rank]

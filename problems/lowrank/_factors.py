@@ -44,9 +44,10 @@ def unpack(x: Array, shape: tuple[int, int], rank: int) -> tuple[Array, Array]:
 
 def spectrum(U: Array, V: Array) -> Spectrum | None:
     """Decompose ``U V'`` through two thin QR and a k x k core; None where that overflows."""
-    QU, RU = np.linalg.qr(U)
-    QV, RV = np.linalg.qr(V)
-    core = RU @ RV.T
+    with np.errstate(all="ignore"):
+        QU, RU = np.linalg.qr(U)
+        QV, RV = np.linalg.qr(V)
+        core = RU @ RV.T
     if not np.isfinite(core).all():
         return None
     A, values, Bt = np.linalg.svd(core)

@@ -17,7 +17,7 @@ from fejer.problems.lowrank.matrix_completion import MatrixCompletion
 STILL, SMALLEST_CHANGE = 3, 2.0**-50
 
 
-class Prep(NamedTuple):
+class _Prep(NamedTuple):
     """What sweeps need: both orderings, the ridge weight, workspace of one row."""
 
     by_row: Compressed
@@ -113,13 +113,13 @@ class AlternatingLeastSquares(Method):
             bound=lambda problem, x0, xstar, k: problem.objective(x0),
         )
 
-    def prepare(self, problem: MatrixCompletion, tol: float, rng: np.random.Generator) -> Prep:
+    def prepare(self, problem: MatrixCompletion, tol: float, rng: np.random.Generator) -> _Prep:
         """Take the orderings from the problem and make workspace."""
         by_row, by_col = problem.orders()
         lam, k = problem.reg, problem.rank
         if lam == 0.0:
             lam = 1e-14 * float(problem.leading()[1][0])
-        return Prep(
+        return _Prep(
             by_row,
             by_col,
             lam,
@@ -128,7 +128,7 @@ class AlternatingLeastSquares(Method):
         )
 
     def begin(
-        self, problem: MatrixCompletion, prep: Prep, start: Start, rng: np.random.Generator
+        self, problem: MatrixCompletion, prep: _Prep, start: Start, rng: np.random.Generator
     ) -> ALSState:
         """Start from the given factors; fill the components that they lack."""
         x = start.x
@@ -137,7 +137,7 @@ class AlternatingLeastSquares(Method):
             x = spread * rng.standard_normal(problem.size)
         return ALSState(x, rng.standard_normal((problem.shape[1], problem.rank)))
 
-    def advance(self, problem: MatrixCompletion, prep: Prep, state: ALSState, n: int) -> bool:
+    def advance(self, problem: MatrixCompletion, prep: _Prep, state: ALSState, n: int) -> bool:
         """Make up to n sweeps."""
         shape, rank = problem.shape, problem.rank
         for _ in range(n):
@@ -145,7 +145,7 @@ class AlternatingLeastSquares(Method):
                 return True
             U, V = unpack(state.x, shape, rank)
             if state.fill is not None:
-                fill_components(U, V, state.fill)
+                _fill_components(U, V, state.fill)
                 state.fill = None
             moved = half_sweep(*prep.by_row, V, U, prep.lam, *prep.work)
             moved += half_sweep(*prep.by_col, U, V, prep.lam, *prep.work)
@@ -160,7 +160,7 @@ class AlternatingLeastSquares(Method):
         return state.still >= STILL
 
 
-def fill_components(U: Array, V: Array, fill: Array) -> None:
+def _fill_components(U: Array, V: Array, fill: Array) -> None:
     """Give the components that ``U V'`` lacks columns in V, and none in U: the product stays."""
     found = spectrum(U, V)
     if found is None:

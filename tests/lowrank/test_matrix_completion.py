@@ -262,3 +262,8 @@ def test_path_over_reg():
     assert ranks[0] <= 1 < ranks[-1]
     zero = fejer.minimize(problem.replace(reg=1.01 * problem.reg_max()), method="als")
     assert zero.success and zero.nit == 0 and not zero.x.any()
+
+
+def test_cvxpy_is_for_the_nuclear_norm():
+    with pytest.raises(fejer.ProblemError, match=r"^reg:"):
+        MatrixCompletion.random().to_cvxpy()
