@@ -36,6 +36,7 @@ from fejer.solvers.monotone.averaged import Averaged as Averaged
 from fejer.solvers.general.bcd import BCD as BCD
 from fejer.problems.bilevel.bilevel import Bilevel as Bilevel
 from fejer.problems.sparse.box_least_squares import BoxLeastSquares as BoxLeastSquares
+from fejer.problems.constrained.constrained_logistic import ConstrainedLogistic as ConstrainedLogistic
 from fejer.solvers.monotone.eag import EAG as EAG
 from fejer.problems.transport.entropic_ot import EntropicOT as EntropicOT
 from fejer.problems.constrained.equality_nlp import EqualityNLP as EqualityNLP
@@ -53,14 +54,18 @@ from fejer.problems.bilevel.hypergradient import Hypergradient as Hypergradient
 from fejer.solvers.general.lbfgs import LBFGS as LBFGS
 from fejer.problems.sparse.lasso import Lasso as Lasso
 from fejer.problems.linear.linear_program import LinearProgram as LinearProgram
+from fejer.problems.bilevel.logistic_bilevel import LogisticBilevel as LogisticBilevel
 from fejer.solvers.bilevel.maid import Maid as Maid
 from fejer.problems.lowrank.matrix_completion import MatrixCompletion as MatrixCompletion
+from fejer.problems.monotone.matrix_game import MatrixGame as MatrixGame
 from fejer.problems.monotone.monotone_inclusion import MonotoneInclusion as MonotoneInclusion
+from fejer.problems.bilevel.multinomial_bilevel import MultinomialBilevel as MultinomialBilevel
 from fejer.solvers.linear.pdhg import Pdhg as Pdhg
 from fejer.problems.transport.plan import Plan as Plan
 from fejer.problems.transport.point_cloud import PointCloud as PointCloud
 from fejer.solvers.monotone.popov import Popov as Popov
 from fejer.problems.bilevel.quadratic_bilevel import QuadraticBilevel as QuadraticBilevel
+from fejer.problems.monotone.regularized_game import RegularizedGame as RegularizedGame
 from fejer.problems.bilevel.ridge_bilevel import RidgeBilevel as RidgeBilevel
 from fejer.solvers.transport.sns import SNS as SNS
 from fejer.solvers.transport.sinkhorn import Sinkhorn as Sinkhorn

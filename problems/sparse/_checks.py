@@ -11,7 +11,16 @@ from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
 from fejer.problem import as_number, as_vector
 
-__all__ = ["as_bound", "as_data", "as_scale", "as_weights", "spread"]
+__all__ = [
+    "as_bound",
+    "as_data",
+    "as_flag",
+    "as_labels",
+    "as_scale",
+    "as_weights",
+    "check_order",
+    "spread",
+]
 
 
 def as_data(X: Any, y: Any) -> tuple[Matrix, Array]:
@@ -71,3 +80,21 @@ def as_scale(value: Any) -> str:
     if not isinstance(value, str) or value not in ("sum", "mean"):
         raise ProblemError(f"scale: expected 'sum' or 'mean', got {value!r:.80}")
     return value
+
+
+def as_flag(value: Any, name: str) -> bool:
+    """Check a switch; numbers do not stand for one."""
+    if not isinstance(value, bool | np.bool_):
+        raise ProblemError(f"{name}: expected True or False, got {value!r:.80}")
+    return bool(value)
+
+
+def as_labels(y: Array, name: str = "y") -> Array:
+    """Check labels -1 and +1, both present."""
+    found = np.unique(y)
+    if not np.isin(found, (-1.0, 1.0)).all():
+        shown = ", ".join(f"{value:g}" for value in found[:5])
+        raise ProblemError(f"{name}: expected labels -1 and 1, got {shown}")
+    if found.size < 2:
+        raise ProblemError(f"{name}: expected both labels -1 and 1, got only {found[0]:g}")
+    return y

@@ -11,24 +11,44 @@ from fejer.problems.forms import LinearForm
 if TYPE_CHECKING:
     import cvxpy as cp
 
-__all__ = ["squares_model"]
+__all__ = ["logistic_model", "oracle", "squares_model"]
 
 
 def squares_model(form: LinearForm, per: float) -> cp.Problem:
     """Return penalised least squares as a model; its variables are "w" and, if free, "b"."""
+    cvxpy, w, fit = _variables(form)
+    root = np.ones(form.y.size) if form.sample_weight is None else np.sqrt(form.sample_weight)
+    objective = 0.5 * cvxpy.sum_squares(cvxpy.multiply(root, form.y - fit))
+    return _penalised(cvxpy, form, w, objective, per)
+
+
+def logistic_model(form: LinearForm, per: float) -> cp.Problem:
+    """Return penalised logistic regression as a model, with the same variables."""
+    cvxpy, w, fit = _variables(form)
+    weights = np.ones(form.y.size) if form.sample_weight is None else form.sample_weight
+    objective = weights @ cvxpy.logistic(cvxpy.multiply(-form.y, fit))
+    return _penalised(cvxpy, form, w, objective, per)
+
+
+def oracle() -> Any:
+    """Return cvxpy, or say how to install it."""
     try:
-        import cvxpy as module
+        import cvxpy
     except ImportError as error:
         from fejer.errors import missing
 
         raise missing("cvxpy", "to_cvxpy", "oracle") from error
-    cvxpy: Any = module
+    return cvxpy
+
+
+def _variables(form: LinearForm) -> tuple[Any, Any, Any]:
+    cvxpy = oracle()
     w = cvxpy.Variable(form.l1.size, name="w")
     fit = form.X.native @ w
-    if form.intercept:
-        fit = fit + cvxpy.Variable(name="b")
-    root = np.ones(form.y.size) if form.sample_weight is None else np.sqrt(form.sample_weight)
-    objective = 0.5 * cvxpy.sum_squares(cvxpy.multiply(root, form.y - fit))
+    return cvxpy, w, fit + cvxpy.Variable(name="b") if form.intercept else fit
+
+
+def _penalised(cvxpy: Any, form: LinearForm, w: Any, objective: Any, per: float) -> Any:
     if form.l1.any():
         objective += form.l1 @ cvxpy.abs(w)
     if form.l2.any():

@@ -15,7 +15,7 @@ from fejer.numerics.matrix import Matrix
 from fejer.problem import Problem, as_number
 from fejer.problems.forms import Blockwise, LinearForm
 
-from ._checks import as_bound, as_data, as_scale, as_weights, check_order, spread
+from ._checks import as_bound, as_data, as_flag, as_scale, as_weights, check_order, spread
 from ._design import frozen
 from ._instances import random_regression
 from ._squares import Squares
@@ -113,20 +113,16 @@ class Lasso(Blockwise, Problem):
     def __post_init__(self) -> None:
         X, y = as_data(self.X, self.y)
         n, p = X.shape
-        for name in ("positive", "fit_intercept"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                value = getattr(self, name)
-                raise ProblemError(f"{name}: expected True or False, got {value!r:.80}")
         self.set(
             X=X,
             y=y,
             lam=as_number(self.lam, "lam", least=0, most=1e100),
             l1_ratio=as_number(self.l1_ratio, "l1_ratio", least=0, most=1),
             weights=as_weights(self.weights, "weights", p, finite=False),
-            positive=bool(self.positive),
+            positive=as_flag(self.positive, "positive"),
             lower=as_bound(self.lower, "lower", p, np.inf),
             upper=as_bound(self.upper, "upper", p, -np.inf),
-            fit_intercept=bool(self.fit_intercept),
+            fit_intercept=as_flag(self.fit_intercept, "fit_intercept"),
             sample_weight=as_weights(self.sample_weight, "sample_weight", n, finite=True),
             scale=as_scale(self.scale),
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from fejer.evidence import Array
 from fejer.method import Rate
+from fejer.problems.forms import LinearForm
 
 from ._linear import squared
 from ._rates import constants, distance, excess, radius, sublinear
@@ -36,10 +37,14 @@ def rate_of(selection: str, sweeps: bool) -> Rate:
     statement, assumptions, shrink, bound = _THEOREMS[selection]
 
     def per_iteration(problem: Any) -> float:
+        if not is_squared(problem):
+            return 1.0
         updates = constants(problem).d if sweeps else 1
         return float(shrink(problem) ** updates)
 
     def right_hand_side(problem: Any, x0: Array, xstar: Array, k: int) -> float:
+        if not is_squared(problem):  # F never increases
+            return excess(problem, x0, xstar)
         updates = k * (constants(problem).d if sweeps else 1)
         return float(bound(problem, x0, xstar, updates))
 
@@ -52,6 +57,12 @@ def rate_of(selection: str, sweeps: bool) -> Rate:
         bound=right_hand_side,
         worst_case=_zigzag,
     )
+
+
+def is_squared(problem: Any) -> bool:
+    """Whether the theorems of this file speak of the problem."""
+    form = problem.form()
+    return isinstance(form, LinearForm) and form.loss == "squared" and form.groups is None
 
 
 def _zigzag(k: int) -> Problem:

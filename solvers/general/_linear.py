@@ -10,7 +10,7 @@ from fejer.evidence import Array
 from fejer.problems.forms import LinearForm
 from fejer.problems.sparse._design import Design, design_of, frozen
 
-__all__ = ["Squared", "squared", "unsupported"]
+__all__ = ["Squared", "squared"]
 
 
 class Squared(NamedTuple):
@@ -36,6 +36,52 @@ class Squared(NamedTuple):
     y_mean: float
     curvature: Array
 
+    @property
+    def l1(self) -> Array:
+        """Weights of the moduli."""
+        return self.form.l1
+
+    @property
+    def l2(self) -> Array:
+        """Weights of the squares."""
+        return self.form.l2
+
+    @property
+    def lower(self) -> Array:
+        """Lower bounds."""
+        return self.form.lower
+
+    @property
+    def upper(self) -> Array:
+        """Upper bounds."""
+        return self.form.upper
+
+    @property
+    def bound(self) -> float:
+        """Bound of the largest eigenvalue of ``Z'Z``."""
+        return self.design.spectral_norm() ** 2
+
+    def product(self, w: Array) -> Array:
+        """``Z w``."""
+        return self.design.product(w)
+
+    def adjoint(self, r: Array) -> Array:
+        """``Z'r``."""
+        return self.design.adjoint(r)
+
+    def pull(self, fit: Array) -> Array:
+        """Minus the gradient of the loss with respect to Z w: the residual."""
+        return self.z - fit
+
+    def loss(self, fit: Array) -> float:
+        """Half the sum of squared residuals."""
+        r = self.z - fit
+        return 0.5 * float(r @ r)
+
+    def penalty(self, w: Array) -> float:
+        """The penalty at w."""
+        return float(self.l1 @ np.abs(w)) + 0.5 * float(self.l2 @ (w * w))
+
     def enter(self, x: Array) -> Array:
         """The coefficients of a point, projected on the box."""
         form = self.form
@@ -49,10 +95,7 @@ class Squared(NamedTuple):
 
     def value(self, w: Array) -> float:
         """The objective at w with the best constant, in the scaling of the form."""
-        form = self.form
-        r = self.z - self.design.product(w)
-        penalty = form.l1 * np.abs(w) + 0.5 * form.l2 * w * w
-        return 0.5 * float(r @ r) + float(penalty.sum())
+        return self.loss(self.product(w)) + self.penalty(w)
 
 
 def squared(problem: Any) -> Squared:
@@ -65,13 +108,3 @@ def squared(problem: Any) -> Squared:
         curvature = frozen(design.sq_norms + form.l2)
         memo["_squared"] = Squared(form, design, z, mean, curvature)
     return memo["_squared"]  # type: ignore[no-any-return]
-
-
-def unsupported(problem: Any) -> str | None:
-    """Return why a problem's form is none of those that `squared` takes."""
-    form = problem.form()
-    if not isinstance(form, LinearForm) or form.loss != "squared":
-        return "its loss is not a sum of squares"
-    if form.groups is not None:
-        return "its penalty has groups"
-    return None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fejer.evidence import Array
 
 from ._linear import squared
+from ._smooth import smooth
 
 __all__ = ["Constants", "constants", "distance", "excess", "radius", "sublinear"]
 
@@ -79,7 +80,7 @@ def _least(A: Array) -> float:
 
 def excess(problem: Any, x: Array, xstar: Array) -> float:
     """``F(x) - F(xstar)``, each with its best constant."""
-    ready = squared(problem)
+    ready = smooth(problem)
     return ready.value(ready.enter(x)) - ready.value(ready.enter(xstar))
 
 

@@ -2,60 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fejer.evidence import Array
-from fejer.method import Method, Rate, Start, State, option, register
-from fejer.numerics.random import seed_state
+from fejer.method import Method, Rate, Start, option, register
 from fejer.problems.forms import Blockwise
-from fejer.problems.sparse._design import frozen
 
 from ._bcd_rates import rate_of
-from ._descent import sweep_dense, sweep_sparse
-from ._greedy import greedy_dense, greedy_gram, greedy_sparse
-from ._linear import Squared, squared, unsupported
+from ._coordinates import GREEDY, RULES, BCDState, Engine, LogisticEngine, SquaredEngine
+from ._linear import Squared
+from ._smooth import smooth, unsupported
 
 __all__ = ["BCD", "BCDState"]
 
-RULES = ("cyclic", "permuted", "random", "lipschitz", "gs", "gs-q")
-GREEDY = RULES.index("gs")  # this rule and those behind it look at the gradient
-LARGEST_GRAM = 2048  # coefficients up to which greedy rules keep the Gram matrix (33 MB)
 REFRESH = 50  # sweeps after which residual or gradient is computed anew
 CALL = 40_000_000  # multiplications of one call of `advance`, about 20 ms
-
-
-@dataclass
-class BCDState(State):
-    """Coefficients, what is kept of the residual, and the place in the sequence of updates."""
-
-    w: Array
-    kept: Array  # the residual; the negative gradient for greedy rules
-    order: NDArray[np.int64]
-    words: NDArray[np.uint64]
-    shift: float = 0.0
-    updates: int = 0
-    quiet: int = 0  # updates since a coefficient last changed
 
 
 class _Prepared(NamedTuple):
     """Constants of a run."""
 
-    ready: Squared
-    arrays: tuple[Any, ...]  # leading arguments of the kernel
-    greedy: Any  # the kernel of a greedy rule
-    mean: Array
-    cumulative: Array
-    rule: int
+    engine: Engine
     each: int  # updates of one iteration
     refresh: int
     call: int
-    patience: int
-    cost: int  # units of one greedy update
 
 
 @register
@@ -64,7 +37,8 @@ class BCD(Method):
     """Block coordinate descent by exact minimisation over one coefficient after another.
 
     ``w_j <- clip(soft(q_j w_j + z_j'r, l1_j) / (q_j + l2_j), lower_j, upper_j)``, ``q_j =
-    ||z_j||^2``, ``r = z - Z w``, for penalised least squares over a box.
+    ||z_j||^2``, ``r = z - Z w``, for penalised least squares over a box; for penalised logistic
+    regression the same step with a bound of the curvature in the place of ``q_j``.
 
     Attributes
     ----------
@@ -72,6 +46,9 @@ class BCD(Method):
         "cyclic", "permuted" (a fresh order in each sweep), "random" (uniform), "lipschitz"
         (probability proportional to ``q_j + l2_j``), "gs" (largest modulus of the smallest
         subgradient), "gs-q" (largest decrease of the objective).
+    update : str
+        For logistic regression. "newton": the curvature at the point times the factor by which it
+        can grow along the step; "gradient": its bound ``1/4 sum_i s_i x_ij^2``. Squares know one.
     block_size : int or None
         1: an iteration is the update of one block, here of one coefficient. None: an iteration
         is a sweep of d updates, except for the greedy rules "gs" and "gs-q", where it is one
@@ -83,7 +60,7 @@ class BCD(Method):
     diagonal and U its strict upper triangle, one cyclic sweep shrinks ``F - F*`` by the factor
     ``c / (1 + c)``, ``c = ||U||^2 / mu``; a uniform random update in expectation by ``1 - 2 mu /
     (d (1 + mu))`` and one of "gs-q", for certain, by ``1 - mu / d``. Without curvature the bounds
-    fall like 1/k.
+    fall like 1/k. These are theorems on least squares; on logistic regression F never increases.
 
     Cost of an update: 2n flops for the product with the column, 2n more if the coefficient
     changes (as many as the column has entries where X is sparse). Greedy rules keep the gradient:
@@ -119,6 +96,10 @@ class BCD(Method):
         None, least=1, most=1, doc="coefficients of a block; None: iterations are sweeps"
     )
 
+    update: str = option(
+        "newton", choices=("newton", "gradient"), doc="curvature that a step on a loss assumes"
+    )
+
     name = "bcd"
     solves = (Blockwise,)
     cites = ("arXiv:1712.08859", "Friedman, Hastie, Tibshirani (2010)", "arXiv:1305.4723")
@@ -130,118 +111,48 @@ class BCD(Method):
         return rate_of(self.selection, sweeps)
 
     def supports(self, problem: Any) -> str | None:
-        """Return None for penalised least squares over a box."""
-        return unsupported(problem)
+        """Return None for penalised least squares over a box and for logistic regression."""
+        reason = unsupported(problem)
+        if reason is None and RULES.index(self.selection) >= GREEDY:
+            loss = problem.form().loss
+            reason = None if loss == "squared" else f"selection {self.selection!r} of its loss"
+        return reason
 
     def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> _Prepared:
         """Gather the arrays of the kernels."""
-        ready = squared(problem)
-        form, design, matrix = ready.form, ready.design, ready.design.matrix
-        n, d = matrix.shape
-        rule = RULES.index(self.selection)
-        fields = (design.sq_norms, form.l1, form.l2, form.lower, form.upper)
-        mean = design.mean if design.implicit and design.mean is not None else frozen(np.zeros(d))
-        kernel: Any = None
-        arrays: tuple[Any, ...]
-        column = max(1, matrix.nnz // d)
-        cost, arrays = 0, (matrix.csc if matrix.is_sparse else (matrix.dense,))
-        if rule >= GREEDY:
-            if not matrix.is_sparse:
-                gram = d <= LARGEST_GRAM
-                kernel = greedy_gram if gram else greedy_dense
-                arrays = (design.gram(),) if gram else (matrix.dense,)
-                cost = -(-d // n) if gram else d
-                column = d if gram else matrix.nnz
-            else:
-                kernel, arrays = greedy_sparse, (*matrix.csc, *matrix.csr)
-                cost = column = d + 1
-        weights = np.where(form.lower < form.upper, ready.curvature, 0.0)
-        lipschitz = self.selection == "lipschitz"
-        likely = d if not lipschitz else _expected(weights)
-        sweep = self.block_size is None and rule < GREEDY
-        return _Prepared(
-            ready,
-            arrays + fields if not matrix.is_sparse else (*arrays, mean, design.total, *fields),
-            kernel,
-            mean,
-            np.cumsum(weights) if lipschitz else weights,
-            rule,
-            d if sweep else 1,
-            REFRESH * d,
-            max(1, CALL // column),
-            # A random rule has then met each coordinate with probability 1 - exp(-20).
-            min(2**62, math.ceil((1 if rule == 0 else 2 if rule == 1 else 20) * likely)),
-            cost,
-        )
+        engine = self._engine(problem)
+        sweep = self.block_size is None and RULES.index(self.selection) < GREEDY
+        call = max(1, CALL // engine.column)
+        return _Prepared(engine, engine.sweep if sweep else 1, REFRESH * engine.sweep, call)
+
+    def _engine(self, problem: Any) -> Engine:
+        ready = smooth(problem, centred=not problem.form().X.is_sparse)
+        if isinstance(ready, Squared):
+            return SquaredEngine(ready, self.selection)
+        return LogisticEngine(ready, self.selection, self.update == "newton")
 
     def begin(
         self, problem: Any, prep: _Prepared, start: Start, rng: np.random.Generator
     ) -> BCDState:
         """Start from the given coefficients, projected on the box."""
-        ready = prep.ready
-        w = ready.enter(start.x)
-        unseen = (ready.design.sq_norms == 0.0) & ((ready.curvature > 0) | (ready.form.l1 > 0))
-        if unseen.any():  # zero columns: the penalty alone decides
-            w[unseen] = np.clip(0.0, ready.form.lower, ready.form.upper)[unseen]
-        chance = RULES[prep.rule] in ("permuted", "random", "lipschitz")
-        words = seed_state(rng) if chance else np.zeros(4, np.uint64)
-        order = np.arange(w.size if RULES[prep.rule] == "permuted" else 1)
-        state = BCDState(w, np.empty(0), order, words)
-        self._refresh(prep, state)
-        return state
-
-    def _refresh(self, prep: _Prepared, state: BCDState) -> None:
-        """Compute the residual, or the gradient, from the coefficients."""
-        ready = prep.ready
-        if prep.rule >= GREEDY:
-            state.kept = ready.design.adjoint(ready.z - ready.design.product(state.w))
-            return
-        state.kept = ready.z - ready.design.matrix.matvec(state.w)
-        if ready.design.implicit:
-            state.shift = float(prep.mean @ state.w)
+        return prep.engine.begin(start.x, rng)
 
     def advance(self, problem: Any, prep: _Prepared, state: BCDState, n: int) -> bool:
         """Make up to n iterations, or as many updates as fit into one call."""
+        engine = prep.engine
         goal = min((state.nit + n) * prep.each, state.updates + prep.call)
         while state.updates < goal:
-            if state.quiet >= prep.patience:
+            if state.quiet >= engine.patience:
                 return True
             into = state.updates % prep.refresh
             if into == 0 and state.updates:
-                self._refresh(prep, state)
+                engine.refresh(state)
                 state.work += 2 * len(state.w)
-            count = min(goal - state.updates, prep.refresh - into)
-            if prep.rule >= GREEDY:
-                made = prep.greedy(*prep.arrays, state.w, state.kept, prep.rule, count)
-                state.work += made * prep.cost
-                state.quiet = 0 if made == count else prep.patience
-            else:
-                made = self._sweep(prep, state, count)
+            made = engine.run(state, min(goal - state.updates, prep.refresh - into))
             state.updates += made
             state.nit = state.updates // prep.each
-        return state.quiet >= prep.patience
-
-    def _sweep(self, prep: _Prepared, state: BCDState, count: int) -> int:
-        """Run the kernel of a rule that does not look at the gradient."""
-        rule = (prep.rule, state.order, prep.cumulative, state.words, state.updates, count)
-        rest = (state.quiet, prep.patience)
-        if prep.ready.design.matrix.is_sparse:
-            made, changed, state.quiet, state.shift = sweep_sparse(
-                *prep.arrays, state.w, state.kept, state.shift, *rule, *rest
-            )
-        else:
-            made, changed, state.quiet = sweep_dense(
-                *prep.arrays, state.w, state.kept, *rule, *rest
-            )
-        state.work += made + changed
-        return int(made)
+        return state.quiet >= engine.patience
 
     def point(self, problem: Any, prep: _Prepared, state: BCDState) -> Array:
-        """Return the coefficients, and the best constant behind them."""
-        return prep.ready.leave(state.w)
-
-
-def _expected(weights: Array) -> float:
-    """Number of draws after which each coordinate of positive weight has come once on average."""
-    positive = weights[weights > 0]
-    return float(weights.sum() / positive.min()) if positive.size else 1.0
+        """Return the coefficients, and the constant behind them."""
+        return prep.engine.leave(state.w)

@@ -13,8 +13,9 @@ from fejer.jit import kernel
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.forms import Blockwise
 
-from ._linear import Squared, squared, unsupported
-from ._rates import distance, excess
+from ._linear import Squared
+from ._rates import excess
+from ._smooth import Logit, smooth, unsupported
 
 if TYPE_CHECKING:
     from fejer.problem import Problem
@@ -40,7 +41,7 @@ class FISTAState(State):
 class _Prepared(NamedTuple):
     """Constants of a run."""
 
-    ready: Squared
+    ready: Squared | Logit
     step: float
     function: bool
     gradient: bool
@@ -52,8 +53,8 @@ class _Prepared(NamedTuple):
 class FISTA(Method):
     """Accelerated proximal gradient (FISTA) with adaptive restart.
 
-    ``w+ = prox(v - (step/L) Z'(Z v - z))``, ``v+ = w+ + (t - 1)/t+ (w+ - w)``, for penalised least
-    squares over a box, ``L = ||Z||^2``.
+    ``w+ = prox(v - (step/L) grad f(v))``, ``v+ = w+ + (t - 1)/t+ (w+ - w)``, f a sum of squares or
+    the logistic loss, L a bound of the norm of its Hessian.
 
     Attributes
     ----------
@@ -73,7 +74,9 @@ class FISTA(Method):
     seen in practice; no constant is proven for it.
 
     Cost per iteration: two products with X. Memory: two vectors of n and two of d entries. L is
-    computed once per matrix, from above. A constant is not a coordinate: the columns are centred.
+    computed once per matrix, from above. The columns are centred where
+    there is a constant, which is then no coordinate of least squares and one of logistic
+    regression.
 
     References
     ----------
@@ -122,8 +125,9 @@ class FISTA(Method):
         def bound(problem: Any, x0: Array, xstar: Array, k: int) -> float:
             if k == 0:
                 return math.inf
-            curvature = squared(problem).design.spectral_norm() ** 2 / self.step
-            size = 2.0 * curvature * distance(problem, x0, xstar, 1.0)
+            ready = smooth(problem)
+            apart = ready.enter(x0) - ready.enter(xstar)
+            size = ready.bound / self.step * float(apart @ apart)
             return 2.0 * size / (k + 1) ** 2 if nesterov else 4.5 * size / (k + 2) ** 2
 
         return Rate(
@@ -139,13 +143,13 @@ class FISTA(Method):
         )
 
     def supports(self, problem: Any) -> str | None:
-        """Return None for penalised least squares over a box."""
+        """Return None for penalised least squares and logistic regression."""
         return unsupported(problem)
 
     def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> _Prepared:
         """Compute the step from the spectral norm."""
-        ready = squared(problem)
-        curvature = ready.design.spectral_norm() ** 2 or 1.0
+        ready = smooth(problem)
+        curvature = ready.bound or 1.0
         return _Prepared(
             ready,
             self.step / curvature,
@@ -159,22 +163,20 @@ class FISTA(Method):
     ) -> FISTAState:
         """Start from the given coefficients, projected on the box."""
         w = prep.ready.enter(start.x)
-        fit = prep.ready.design.product(w)
+        fit = prep.ready.product(w)
         return FISTAState(w, fit, w.copy(), fit.copy(), _value(prep.ready, w, fit))
 
     def advance(self, problem: Any, prep: _Prepared, state: FISTAState, n: int) -> bool:
         """Make n iterations."""
         ready = prep.ready
-        design, form = ready.design, ready.form
+        penalty = (ready.l1, ready.l2, ready.lower, ready.upper)
         for _ in range(n):
             if state.finished:
                 return True
-            g = design.adjoint(state.fit_ahead - ready.z)
+            g = ready.adjoint(ready.pull(state.fit_ahead))
             new = np.empty_like(g)
-            uphill, moved = forward_backward(
-                state.ahead, g, state.w, new, form.l1, form.l2, form.lower, form.upper, prep.step
-            )
-            fit = design.product(new)
+            uphill, moved = forward_backward(state.ahead, g, state.w, new, *penalty, prep.step)
+            fit = ready.product(new)
             again = prep.gradient and uphill > 0.0
             if prep.function:
                 value = _value(ready, new, fit)
@@ -201,11 +203,8 @@ class FISTA(Method):
         return prep.ready.leave(state.w)
 
 
-def _value(ready: Squared, w: Array, fit: Array) -> float:
-    r = ready.z - fit
-    form = ready.form
-    penalty = form.l1 @ np.abs(w) + 0.5 * float(form.l2 @ (w * w))
-    return 0.5 * float(r @ r) + float(penalty)
+def _value(ready: Squared | Logit, w: Array, fit: Array) -> float:
+    return ready.loss(fit) + ready.penalty(w)
 
 
 def _chain(k: int) -> Problem:
@@ -223,11 +222,11 @@ def _chain(k: int) -> Problem:
 
 @kernel
 def forward_backward(v, g, w, new, l1, l2, lower, upper, step):
-    """``new = prox(v - step g)``; returns ``(v - new)'(new - w)`` and how far new is from both."""
+    """``new = prox(v + step g)``; returns ``(v - new)'(new - w)`` and how far new is from both."""
     uphill = 0.0
     moved = 0.0
     for j in range(v.size):
-        u = v[j] - step * g[j]
+        u = v[j] + step * g[j]
         t = step * l1[j]
         if u > t:
             u -= t
