@@ -38,6 +38,7 @@ from fejer.problems.bilevel.bilevel import Bilevel as Bilevel
 from fejer.problems.sparse.box_least_squares import BoxLeastSquares as BoxLeastSquares
 from fejer.problems.constrained.constrained_logistic import ConstrainedLogistic as ConstrainedLogistic
 from fejer.solvers.monotone.eag import EAG as EAG
+from fejer.problems.constrained.elliptic_control import EllipticControl as EllipticControl
 from fejer.problems.transport.entropic_ot import EntropicOT as EntropicOT
 from fejer.problems.constrained.equality_nlp import EqualityNLP as EqualityNLP
 from fejer.solvers.monotone.extragradient import Extragradient as Extragradient
@@ -52,6 +53,7 @@ from fejer.solvers.general.highs import Highs as Highs
 from fejer.solvers.bilevel.hoag import Hoag as Hoag
 from fejer.problems.bilevel.hypergradient import Hypergradient as Hypergradient
 from fejer.solvers.general.lbfgs import LBFGS as LBFGS
+from fejer.problems.sparse.label_propagation import LabelPropagation as LabelPropagation
 from fejer.problems.sparse.lasso import Lasso as Lasso
 from fejer.problems.linear.linear_program import LinearProgram as LinearProgram
 from fejer.problems.bilevel.logistic_bilevel import LogisticBilevel as LogisticBilevel
@@ -72,6 +74,7 @@ from fejer.solvers.transport.sinkhorn import Sinkhorn as Sinkhorn
 from fejer.solvers.transport.sinkhorn_log import SinkhornLog as SinkhornLog
 from fejer.problems.smooth_problem import SmoothProblem as SmoothProblem
 from fejer.problems.sparse.sparse_logistic import SparseLogistic as SparseLogistic
+from fejer.problems.constrained.thomson import Thomson as Thomson
 from fejer.solvers.monotone.vr_halpern import VRHalpern as VRHalpern
 from fejer.solvers.lowrank import als as als
 from fejer.problems import forms as forms

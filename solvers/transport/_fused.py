@@ -16,6 +16,7 @@ from fejer.problems.transport._polytope import Polytope
 DONE, ASKS, ABSORB, FAILED = 0, 1, 2, 3
 LARGEST = 2.0**57  # scalings beyond exp(+-40) are absorbed into the potentials
 TINY = 1e-290
+FINISHED = 2.0**-47  # violation, relative to the mass, that is rounding
 
 
 @kernel
@@ -91,6 +92,14 @@ def iterate(K, a, b, u, v, w, count, ask):
         if violation <= ask:
             return made, violation, ASKS
     return made, violation, DONE
+
+
+def pass_units(polytope: Polytope) -> int:
+    """Work of a pass with n m exponentials; the unit is a product with a stored kernel matrix.
+
+    Where the cost is not stored no matrix is, and two such units are a pass.
+    """
+    return 2 if polytope.cost.dense is None else 4
 
 
 def log_iteration(polytope: Polytope, inverse: float, f: Array, g: Array) -> float:

@@ -14,11 +14,10 @@ from fejer.method import Method, Rate, Start, State, register
 from fejer.problems.transport._cost import Cost
 from fejer.problems.transport._gibbs import gibbs_matrix
 from fejer.problems.transport.entropic_ot import EntropicOT
-from fejer.solvers.transport._fused import ABSORB, FAILED, iterate, log_iteration
+from fejer.solvers.transport._fused import ABSORB, FAILED, FINISHED, iterate, log_iteration
 
 __all__ = ["Sinkhorn"]
 
-FINISHED = 2.0**-47  # violation, relative to the mass, that is rounding
 EXACT_DIAMETER = 1 << 24  # multiplications up to which the projective diameter is computed
 
 
