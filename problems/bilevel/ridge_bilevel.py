@@ -9,22 +9,21 @@ from typing import Any, Self
 
 import numpy as np
 
-from fejer.errors import ProblemError
 from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
 from fejer.problem import as_number, as_vector
 
-from ._assessment import ROUNDING, Constants, Cross, Upper, norm
+from ._assessment import ROUNDING, Constants, Upper, norm
+from ._penalties import Penalties
 from ._quadratic_lower import QuadraticLower
 
 __all__ = ["RidgeBilevel"]
 
 DIRECT = 1500  # largest side of a matrix that is factorised at each x
-LARGEST_LOG = 300.0  # of a penalty: squares of its exponential stay finite
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RidgeBilevel(QuadraticLower):
+class RidgeBilevel(Penalties, QuadraticLower):
     """Choice of ridge penalties by the loss on validation data.
 
     min over x in [lower, upper]^n of ``Phi(x) = 1/(2 n_v) ||X_val y*(x) - y_val||^2`` where
@@ -78,9 +77,9 @@ class RidgeBilevel(QuadraticLower):
     (True, (8,))
     """
 
-    X_train: Matrix
+    X_train: Any
     y_train: Array
-    X_val: Matrix
+    X_val: Any
     y_val: Array
     mode: Any = "scalar"
     lower: float = -12.0
@@ -90,17 +89,14 @@ class RidgeBilevel(QuadraticLower):
     def __post_init__(self) -> None:
         X = Matrix.of(self.X_train, "X_train")
         V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
-        lower = as_number(self.lower, "lower", least=-LARGEST_LOG, most=LARGEST_LOG)
         self.set(
             X_train=X,
             y_train=as_vector(self.y_train, "y_train", size=X.shape[0]),
             X_val=V,
             y_val=as_vector(self.y_val, "y_val", size=V.shape[0]),
-            mode=_mode(self.mode, X.shape[1]),
-            lower=lower,
-            upper=as_number(self.upper, "upper", above=lower, most=LARGEST_LOG),
             scale=as_number(self.scale, "scale", above=0),
         )
+        self.set_box()
 
     @classmethod
     def random(
@@ -136,10 +132,6 @@ class RidgeBilevel(QuadraticLower):
         y = X @ coefficients + noise * rng.standard_normal(n_train + n_val)
         return cls(X[:n_train], y[:n_train], X[n_train:], y[n_train:], mode)
 
-    def initial_point(self) -> Array:
-        """Return the logarithms of the columns' mean squares, ``t = 1/2``, moved into the box."""
-        return np.clip(np.log(self._sizes()), self.lower, self.upper)
-
     def auto(self) -> tuple[str, ...]:
         """Return the methods, quasi-Newton first."""
         return ("inexact-quasi-newton", "maid", "hoag")
@@ -152,22 +144,6 @@ class RidgeBilevel(QuadraticLower):
         return 10 if small > DIRECT else 10 + math.ceil(small * small / (12 * large))
 
     # ---- oracles -----------------------------------------------------------------------------
-    @property
-    def lower_size(self) -> int:
-        """Number of columns."""
-        return self.X_train.shape[1]
-
-    def box(self) -> tuple[Array, Array]:
-        """Return the bounds of the logarithms."""
-        n = self._sizes().size
-        return np.full(n, self.lower), np.full(n, self.upper)
-
-    def steps_to_box(self, x: Array) -> tuple[Array, Array]:
-        """Return the distances to the image of the box, without cancellation."""
-        s, p = self._sizes(), np.exp(x)
-        low, high = math.exp(self.lower), math.exp(self.upper)
-        return s * (low - p) / ((p + s) * (low + s)), s * (high - p) / ((p + s) * (high + s))
-
     def constants(self, x: Array) -> Constants:
         """Return the constants; mu is the smallest penalty plus what the data guarantee."""
         penalties = np.exp(x)
@@ -182,11 +158,11 @@ class RidgeBilevel(QuadraticLower):
     def lower_gradient(self, x: Array, y: Array) -> Array:
         """Return ``X_train'(X_train y - y_train)/n_t + p y``."""
         X = self.X_train
-        return X.rmatvec(X.matvec(y) - self.y_train) / X.shape[0] + self._penalties(x) * y
+        return X.rmatvec(X.matvec(y) - self.y_train) / X.shape[0] + self.penalties(x) * y
 
     def hessian(self, x: Array, y: Array) -> Callable[[Array], Array]:
         """Return ``v -> X_train'X_train v/n_t + p v``."""
-        X, penalties = self.X_train, self._penalties(x)
+        X, penalties = self.X_train, self.penalties(x)
         return lambda v: X.rmatvec(X.matvec(v)) / X.shape[0] + penalties * v
 
     def upper_level(self, x: Array, y: Array) -> Upper:
@@ -198,22 +174,9 @@ class RidgeBilevel(QuadraticLower):
         floor = float(error @ (np.abs(residual) + 0.5 * error)) / V.shape[0] + ROUNDING * fun
         return Upper(fun, V.rmatvec(residual) / V.shape[0], floor)
 
-    def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
-        """Return ``w_k sum over g(j) = k of y_j q_j`` with w = dp/dx or dp/dt."""
-        w = self._weights(x, chart)
-        largest_y = np.sqrt(self._gather(y * y))
-        largest_q = np.sqrt(self._gather(q * q))
-        return Cross(
-            product=w * self._gather(y * q),
-            norm=float((w * largest_y).max()),
-            lipschitz=float(w.max()),
-            change=float((w * largest_q).max()),
-            floor=ROUNDING * norm(w * self._gather(np.abs(y * q))),
-        )
-
     def rounding(self, x: Array, y: Array, q: Array) -> tuple[float, float]:
         """Bound the rounding errors of the two residuals."""
-        X, V, penalties = self.X_train, self.X_val, self._penalties(x)
+        X, V, penalties = self.X_train, self.X_val, self.penalties(x)
         terms = X.abs_matvec(y) + np.abs(self.y_train) + np.abs(X.matvec(y) - self.y_train)
         lower = X.abs_rmatvec(terms) / X.shape[0] + penalties * np.abs(y)
         terms = V.abs_matvec(y) + np.abs(self.y_val) + np.abs(V.matvec(y) - self.y_val)
@@ -229,7 +192,7 @@ class RidgeBilevel(QuadraticLower):
         """Factorise H at x; None where it is singular to rounding."""
         from scipy.linalg import cho_factor, cho_solve
 
-        penalties, (rows, columns) = self._penalties(x), self.X_train.shape
+        penalties, (rows, columns) = self.penalties(x), self.X_train.shape
         try:
             if columns <= rows:
                 factor = cho_factor(self.X_train.gram() / rows + np.diag(penalties))
@@ -251,37 +214,12 @@ class RidgeBilevel(QuadraticLower):
         solve, c = self.solver(x), self.constants(x)
         if solve is None or c.lipschitz / c.mu * ROUNDING * self.lower_size > 0.01:
             return math.inf
-        groups, w = self._groups(), self._weights(x, chart)
+        groups, w = self.groups(), self.weights(x, chart)
         J = np.zeros((self.lower_size, w.size))
         J[np.arange(self.lower_size), groups] = w[groups] * y
         return 1.01 * norm(solve(J).ravel())
 
     # ---- facts ---------------------------------------------------------------------------------
-    def _groups(self) -> Any:
-        if isinstance(self.mode, str):
-            feature = self.mode == "feature"
-            return np.arange(self.lower_size) if feature else np.zeros(self.lower_size, np.intp)
-        return self.mode
-
-    def _penalties(self, x: Array) -> Array:
-        return np.exp(x)[self._groups()]
-
-    def _gather(self, v: Array) -> Array:
-        return np.bincount(self._groups(), weights=v)
-
-    def _weights(self, x: Array, chart: bool) -> Array:
-        p = np.exp(x)
-        return (p + self._sizes()) ** 2 / self._sizes() if chart else p
-
-    def _sizes(self) -> Array:
-        def build() -> Array:
-            groups = self._groups()
-            squares = self.X_train.column_sq_norms() / self.X_train.shape[0]
-            parts = [squares[(groups == k) & (squares > 0)] for k in range(int(groups.max()) + 1)]
-            return np.array([float(np.median(part)) if part.size else 1.0 for part in parts])
-
-        return self.fact("sizes", ("X_train", "mode"), build)  # type: ignore[no-any-return]
-
     def _spectrum(self) -> Array:
         """Smallest eigenvalue of ``X_train'X_train/n_t``, from below and not below 0."""
 
@@ -292,23 +230,3 @@ class RidgeBilevel(QuadraticLower):
             return np.array([max(least, 0.0) / self.X_train.shape[0]])
 
         return self.X_train.fact("bilevel spectrum", build)
-
-
-def _mode(mode: Any, columns: int) -> Any:
-    """Check ``mode``; group numbers become a read-only array of int."""
-    expected = f'mode: expected "scalar", "feature" or {columns} group numbers 0 .. n-1'
-    if isinstance(mode, str):
-        if mode not in ("scalar", "feature"):
-            raise ProblemError(f"{expected}, got {mode!r}")
-        return mode
-    numbers = as_vector(mode, "mode")
-    if numbers.size != columns:
-        raise ProblemError(f"{expected}, got {numbers.size}")
-    if numbers is mode:  # checked before, see `replace`
-        return mode
-    groups = numbers.astype(np.intp)
-    wanted = np.arange(int(groups.max()) + 1) if groups.max() >= 0 else np.empty(0)
-    if (groups != numbers).any() or not np.array_equal(np.unique(groups), wanted):
-        raise ProblemError(f"{expected}, each number used, got {mode!r:.80}")
-    groups.flags.writeable = False
-    return groups

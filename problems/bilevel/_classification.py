@@ -1,0 +1,154 @@
+"""What the two classes with logistic losses share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from fejer.evidence import Array
+
+from ._assessment import ROUNDING, Constants, Upper, norm
+from ._penalties import Penalties
+from ._smooth_lower import SmoothLower
+
+__all__ = ["Classification", "Loss"]
+
+
+class Loss(NamedTuple):
+    """A loss and its derivatives in the linear predictors, not yet divided by the rows.
+
+    Attributes
+    ----------
+    fun : float
+        The sum over the rows.
+    residual : array, shape (rows, classes)
+        First derivative.
+    product : callable
+        The second derivative as a product with an array of that shape.
+    """
+
+    fun: float
+    residual: Array
+    product: Callable[[Array], Array]
+
+
+class Classification(Penalties, SmoothLower):
+    """Base: mean logistic loss, penalised below, plain above."""
+
+    X_val: Any
+    mu0: float
+
+    # Bounds per row, of the second derivative and of the third along two unit vectors.
+    second: ClassVar[float]
+    third: ClassVar[float]
+
+    def loss(self, T: Array, validation: bool) -> Loss:
+        """Return the loss of the predictors T, of the training or of the validation data."""
+        raise NotImplementedError
+
+    def change(self, U: Array) -> float:
+        """Return the largest third derivative with one argument a row of U, per unit of the rest.
+
+        Parameters
+        ----------
+        U : array, shape (rows, classes)
+            Predictors of q.
+
+        Returns
+        -------
+        float
+        """
+        raise NotImplementedError
+
+    def auto(self) -> tuple[str, ...]:
+        """Return the methods, quasi-Newton first."""
+        return ("inexact-quasi-newton", "maid", "hoag")
+
+    @property
+    def judge_units(self) -> int:
+        """Products with the training data in one certificate."""
+        return 10
+
+    def _matrix(self, v: Array) -> Array:
+        return v.reshape(-1, self.classes)
+
+    def _train(self, x: Array, y: Array) -> Loss:
+        """The training loss at y; x plays no part, and the last points are remembered."""
+        return self.oracle(y)  # type: ignore[no-any-return]
+
+    def evaluate(self, x: Array) -> Loss:
+        """Compute the training loss at the coefficients."""
+        return self.loss(self.X_train.matmat(self._matrix(x)), False)
+
+    def constants(self, x: Array) -> Constants:
+        """Return the constants; mu is the smallest penalty."""
+        p, rows = np.exp(x), self.X_train.shape[0]
+        a = self.X_train.spectral_norm() ** 2 / rows
+        v = self.X_val.spectral_norm() ** 2 / self.X_val.shape[0]
+        reach = math.sqrt(float(self.X_train.row_sq_norms().max()))
+        return Constants(
+            mu=float(p.min()) + self.mu0,
+            lipschitz=self.second * a + float(p.max()) + self.mu0,
+            upper=self.second * v,
+            hessian=self.third * reach * a,
+        )
+
+    def lower_gradient(self, x: Array, y: Array) -> Array:
+        """Return ``X_train' residual / n_t + (p + mu0) y``."""
+        X = self.X_train
+        back = X.rmatmat(self._train(x, y).residual) / X.shape[0]
+        return np.asarray(back.reshape(-1) + (self.penalties(x) + self.mu0) * y)
+
+    def hessian(self, x: Array, y: Array) -> Callable[[Array], Array]:
+        """Return ``v -> H v``."""
+        X, loss, p = self.X_train, self._train(x, y), self.penalties(x) + self.mu0
+
+        def product(v: Array) -> Array:
+            inner = loss.product(X.matmat(self._matrix(v)))
+            return np.asarray(X.rmatmat(inner).reshape(-1) / X.shape[0] + p * v)
+
+        return product
+
+    def preconditioner(self, x: Array, y: Array) -> Callable[[Array], Array] | None:
+        """Return the division by a bound of the diagonal of H."""
+        squares = self.X_train.column_sq_norms() / self.X_train.shape[0] * (self.second / 2)
+        diagonal = np.repeat(squares, self.classes) + self.penalties(x) + self.mu0
+        return lambda v: v / diagonal
+
+    def upper_level(self, x: Array, y: Array) -> Upper:
+        """Return the mean validation loss and its gradient."""
+        V, Y = self.X_val, self._matrix(y)
+        rows = V.shape[0]
+        loss = self.loss(V.matmat(Y), True)
+        # The loss is 1-Lipschitz in the margin, up to a factor of 2 for several classes.
+        reach = math.sqrt(float(V.row_sq_norms().max()) * float((Y * Y).sum(axis=0).max()))
+        floor = ROUNDING * (2 * reach + 2 * loss.fun / rows)
+        return Upper(loss.fun / rows, V.rmatmat(loss.residual).reshape(-1) / rows, floor)
+
+    def hessian_change(self, x: Array, y: Array, q: Array, distance: float) -> float:
+        """Bound ``||(H(y') - H(y)) q||`` by the largest predictor of q."""
+        X = self.X_train
+        a = X.spectral_norm() ** 2 / X.shape[0]
+        sharp = self.change(X.matmat(self._matrix(q))) * a * distance
+        return min(sharp, 2 * self.second * a * norm(q))
+
+    def rounding(self, x: Array, y: Array, q: Array) -> tuple[float, float]:
+        """Bound the rounding errors of the two residuals, row norms for moduli."""
+        Y, Q, p = self._matrix(y), self._matrix(q), self.penalties(x) + self.mu0
+        moduli_y = math.sqrt(float((Y * Y).sum(axis=0).max()))
+        moduli_q = math.sqrt(float((Q * Q).sum(axis=0).max()))
+        errors = []
+        for X, validation in ((self.X_train, False), (self.X_val, True)):
+            rows, size = X.shape[0], X.frobenius()
+            loss = self.loss(X.matmat(Y), True) if validation else self._train(x, y)
+            terms = self.second * size * moduli_y * math.sqrt(self.classes)
+            errors.append(size * (terms + norm(loss.residual)) / rows)
+        X = self.X_train
+        reach = math.sqrt(float(X.row_sq_norms().max())) * moduli_y
+        hess = self.second * (1 + reach) * X.frobenius() ** 2 * moduli_q * math.sqrt(self.classes)
+        lower = errors[0] + norm(p * y)
+        upper = errors[1] + hess / X.shape[0] + norm(p * q)
+        return ROUNDING * lower, ROUNDING * upper
