@@ -72,8 +72,9 @@ def shipping() -> Item:
             _page.rate_plot(run, "shipping", "PDHG, certificate of each iterate.", "KKT residual"),
         ],
         "Point and prices satisfy the optimality conditions, each measured in units of the data "
-        "that it belongs to. All reduced costs meet finite bounds or vanish, so that the prices "
-        "give a lower bound of the cost of any plan.",
+        "that it belongs to. Since no route can carry more than its cannery has, every variable is "
+        "bounded, and the prices prove that no plan costs less than "
+        f"{exact.dual_bound:.6f} thousand dollars.",
         "from fejer.benchmarks.instances import classics\n"
         "result = fejer.minimize(classics.shipping(), method='highs')\n"
         "fejer.verify(result.problem, result), result.x, result.dual, result.reduced_costs",

@@ -298,7 +298,7 @@ def ridge(grid: int = 41) -> Item:
         ],
         "The certificate bounds the projected gradient of the validation error, the error of the "
         "inner solution included, relative to the error itself. The problem is not convex: this "
-        "proves a stationary point, and the map beside it suggests that it is the minimum.",
+        "proves a stationary point, and the map suggests that it is the minimum.",
         "from fejer.benchmarks.instances import tables\n"
         "result = fejer.minimize(tables.diabetes_ridge(), method='hoag')\n"
         "fejer.verify(result.problem, result), np.exp(result.x), result.y",

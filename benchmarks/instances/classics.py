@@ -38,7 +38,8 @@ def shipping() -> LinearProgram:
 
     Two canneries serve three markets; what is the cheapest way? Costs are in thousands of dollars,
     so that the optimal value is 153.675. Rows: the canneries, then the markets. Variables: what
-    Seattle sends to New York, Chicago and Topeka, then the same for San Diego.
+    Seattle sends to New York, Chicago and Topeka, then the same for San Diego. What a cannery has
+    bounds each of its routes, which changes nothing but makes the certificate a proof.
 
     References
     ----------
@@ -60,7 +61,7 @@ def shipping() -> LinearProgram:
         [-math.inf] * plants + demand,
         supply + [math.inf] * markets,
         0.0,
-        math.inf,
+        np.repeat(supply, markets),
     )
 
 

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 CREDIT = (
-    "Photographs: china.jpg by Daniel Büchele and flower.jpg by vultilion (Flickr), licence "
+    "Photographs: china.jpg by danielbuechele and flower.jpg by vultilion (Flickr), licence "
     "CC BY 2.0, as distributed with scikit-learn; reduced in size and altered here."
 )
 """Who made the photographs."""
