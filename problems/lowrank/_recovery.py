@@ -20,7 +20,7 @@ from fejer.jit import kernel
 from fejer.numerics.compressed import Compressed
 from fejer.numerics.krylov import cg, largest_eigenvalue
 
-from ._entries import Residual, both_orders, normal_part
+from ._entries import Residual, both_orders, normal_part, predict
 from ._factors import Spectrum
 
 EXACT, RIGID, WORST_CONDITION = 1e-5, 1e-3, 1e6
@@ -200,8 +200,9 @@ def unique_minimum(
     """
     m, n = shape
     rank = left.shape[1]
+    left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=m))]).astype(np.int32)
-    indices = cols.astype(np.int32)
+    place, indices = rows.astype(np.int32), cols.astype(np.int32)
 
     def split(z: Array) -> tuple[Array, Array]:
         # Tangent vectors A right' + left B' with left' A = 0: the coordinates are then unique.
@@ -210,8 +211,10 @@ def unique_minimum(
 
     def entries(z: Array) -> Array:
         A, B = split(z)
-        found: Array = np.einsum("ta,ta->t", A[rows], right[cols])
-        return found + np.einsum("ta,ta->t", left[rows], B[cols])
+        first, second = np.empty(rows.size), np.empty(rows.size)
+        predict(place, indices, A, right, first)
+        predict(place, indices, left, B, second)
+        return first + second
 
     def project(data: Array) -> Array:
         R_right, Rt_left = Residual((indptr, indices, data), data, shape).products(left, right)

@@ -97,7 +97,8 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
     moreover the matrix is locally unique, with a margin. 3: it is the only one of least nuclear
     norm with these entries (sufficient for rescuing it by convex means, not necessary).
     ``recovered`` is level 2 or 3; ``identified`` tells the determined entries, also at level 0. Of
-    noisy entries nothing is claimed: level 0 or 1.
+    noisy entries nothing is claimed: level 0 or 1. These views are computed when asked for, and
+    cost about as much as a solve does.
 
     Cost of a certificate: 4 N k flops and two thin QR, and 64 (reg = 0) to 320 (reg > 0, large)
     passes over the residual. Memory: 16 bytes an entry, and 24 more for the two orderings.

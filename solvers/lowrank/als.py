@@ -76,6 +76,10 @@ class AlternatingLeastSquares(Method):
     ``delta = max(lam, 1e-12 tr(G)/k)``: the shift guards rows with fewer than k entries and leaves
     the fixed point alone.
 
+    Pitfall, reg = 0: where singular values differ much or entries are few, sweeps can run towards
+    an infimum at infinity: X grows, the fit stays poor, and the certificate does not fall
+    (``details["spread"]``). A small reg helps.
+
     Components that the start lacks get random columns, since a factor that is 0 stays 0. A run ends
     STALLED if the steps of three sweeps are below 1e-6 tol: then the rank binds
     (``details["norm_over_reg"] > 1``), or tol is below rounding.
