@@ -36,11 +36,13 @@ from fejer.solvers.monotone.averaged import Averaged as Averaged
 from fejer.solvers.general.bcd import BCD as BCD
 from fejer.problems.bilevel.bilevel import Bilevel as Bilevel
 from fejer.problems.sparse.box_least_squares import BoxLeastSquares as BoxLeastSquares
+from fejer.solvers.general.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from fejer.problems.constrained.constrained_logistic import ConstrainedLogistic as ConstrainedLogistic
 from fejer.solvers.monotone.eag import EAG as EAG
 from fejer.problems.constrained.elliptic_control import EllipticControl as EllipticControl
 from fejer.problems.transport.entropic_ot import EntropicOT as EntropicOT
 from fejer.problems.constrained.equality_nlp import EqualityNLP as EqualityNLP
+from fejer.solvers.constrained.exact_al_newton import ExactALNewton as ExactALNewton
 from fejer.solvers.monotone.extragradient import Extragradient as Extragradient
 from fejer.solvers.monotone.feg import FEG as FEG
 from fejer.solvers.general.fista import FISTA as FISTA

@@ -13,7 +13,9 @@ from ._inclusions import (
     INNER,
     RESTORED,
     RULE,
+    SEEN,
     SHORTEN,
+    SMALLEST,
     SOLVED,
     STEP,
     ahead,
@@ -24,6 +26,8 @@ from ._inclusions import (
 __all__ = ["iterate"]
 
 FREE = RULE  # 1: no safeguards, since divergence is what the method is known for
+PATIENCE, PROGRESS = 2000, 0.999  # iterations within which the residual must fall to this share
+MARK = SEEN + 1  # the counter that holds the iteration of the last progress
 SPLIT = RULE + 1  # length of the first player's part that moves first; 0: all parts move at once
 
 
@@ -55,7 +59,10 @@ def iterate(
             J(copy, step, after)
         size = apart(x, after) / step
         if options[FREE] > 0.0:
-            if size == 0.0:
+            if size <= PROGRESS * numbers[SMALLEST]:
+                numbers[SMALLEST] = size
+                counters[MARK] = counters[INNER]
+            if size == 0.0 or counters[INNER] - counters[MARK] >= PATIENCE:
                 code = SOLVED
                 break
         else:

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from fejer.evidence import Array
 from fejer.jit import Kernel, kernel
-from fejer.method import Method, Start, State
+from fejer.method import Start, State
 from fejer.problems.monotone._operators import InclusionForm
 
-__all__ = ["InclusionMethod", "InclusionState", "Plan", "natural", "radius"]
+__all__ = ["InclusionState", "Plan", "Steps", "natural", "radius"]
 
 GROWTH = 1e3  # of the residual over that at the anchor, at which the step is halved
 MOST_GUARDS = 8
@@ -117,7 +117,7 @@ def decide(x, value, anchor, best, exact, pair, numbers, counters, options, size
     return GO_ON
 
 
-# ---- the base of the methods -------------------------------------------------------------
+# ---- what the methods are made of----------------------------------------------------------
 class Plan(NamedTuple):
     """What does not change during a run.
 
@@ -153,8 +153,8 @@ class InclusionState(State):
     restarts: int = 0
 
 
-class InclusionMethod(Method):
-    """Base of the methods: one loop, run compiled or not.
+class Steps:
+    """Mixin of the methods: one loop, run compiled or not.
 
     Attributes
     ----------

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fejer.evidence import Array
-from fejer.method import Rate, option, register
+from fejer.method import Method, Rate, option, register
 from fejer.problems.monotone._operators import InclusionForm
 
 from ._anchored import CONSTANT, VARYING, iterate
-from ._inclusions import InclusionMethod, natural, radius, rotation
+from ._inclusions import Steps, natural, radius, rotation
 
 CONSTANT_SHARE, CONSTRAINED_SHARE = 0.125, 0.5
 
 
 @register
 @dataclass(frozen=True, eq=False)
-class EAG(InclusionMethod):
+class EAG(Steps, Method):
     """Extra anchored gradient method, for monotone operators with or without a resolvent.
 
     ``h = J(x + b (x_0 - x) - a F(x))``, ``x <- J(x + b (x_0 - x) - a F(h))`` with

@@ -10,7 +10,7 @@ import numpy as np
 
 from fejer.evidence import Array
 from fejer.jit import kernel
-from fejer.method import Rate, option, register
+from fejer.method import Method, Rate, option, register
 from fejer.problems.monotone._operators import InclusionForm
 
 from ._inclusions import (
@@ -23,7 +23,7 @@ from ._inclusions import (
     SHORTEN,
     SOLVED,
     STEP,
-    InclusionMethod,
+    Steps,
     ahead,
     apart,
     decide,
@@ -77,7 +77,7 @@ def iterate(
 
 @register
 @dataclass(frozen=True, eq=False)
-class Extragradient(InclusionMethod):
+class Extragradient(Steps, Method):
     """Extragradient method of Korpelevich.
 
     ``h = J(x - a F(x))``, ``x <- J(x - a F(h))``, J the resolvent of ``a G``.

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fejer.evidence import Array
-from fejer.method import Rate, option, register
+from fejer.method import Method, Rate, option, register
 from fejer.problems.monotone._operators import InclusionForm
 
 from ._anchored import FAST, iterate
-from ._inclusions import InclusionMethod, natural, radius, rotation
+from ._inclusions import Steps, natural, radius, rotation
 
 
 @register
 @dataclass(frozen=True, eq=False)
-class FEG(InclusionMethod):
+class FEG(Steps, Method):
     """Fast extragradient method: anchored, for monotone and weakly nonmonotone operators.
 
     ``h = x + b (x_0 - x) - (1 - b)(1/L + 2 rho) F(x)``,

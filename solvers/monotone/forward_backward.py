@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fejer.evidence import Array
-from fejer.method import Rate, option, register
+from fejer.method import Method, Rate, option, register
 from fejer.problems.monotone._operators import InclusionForm
 
 from ._forward_backward import iterate
-from ._inclusions import InclusionMethod, natural, radius
+from ._inclusions import Steps, natural, radius
 
 
 @register
 @dataclass(frozen=True, eq=False)
-class ForwardBackward(InclusionMethod):
+class ForwardBackward(Steps, Method):
     """Forward-backward splitting for cocoercive operators.
 
     ``x <- J(x - a F(x))``, J the resolvent of ``a G``.

@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fejer.method import Rate, option, register
+from fejer.method import Method, Rate, option, register
 from fejer.problems.monotone._operators import InclusionForm
 
 from ._forward_backward import iterate
-from ._inclusions import InclusionMethod
+from ._inclusions import Steps
 
 
 @register
 @dataclass(frozen=True, eq=False)
-class GDA(InclusionMethod):
+class GDA(Steps, Method):
     """Gradient descent-ascent, a baseline that may diverge.
 
     ``x <- J(x - a F(x))``, J the resolvent of ``a G``: on saddle points a step of descent in one
-    part and of ascent in the other. No safeguards.
+    part and of ascent in the other. No safeguards; it gives up where 2000 iterations bring no
+    progress.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fejer.jit import kernel
-from fejer.method import Rate, option, register
+from fejer.method import Method, Rate, option, register
 from fejer.problems.monotone._operators import InclusionForm
 
 from ._inclusions import (
@@ -21,7 +21,7 @@ from ._inclusions import (
     SECOND,
     SOLVED,
     STEP,
-    InclusionMethod,
+    Steps,
     ahead,
     apart,
     decide,
@@ -91,7 +91,7 @@ def iterate(
 
 @register
 @dataclass(frozen=True, eq=False)
-class GRAAL(InclusionMethod):
+class GRAAL(Steps, Method):
     """Adaptive golden ratio algorithm: no constant, no line search, one evaluation per iteration.
 
     ``z <- ((phi - 1) x + z) / phi``, ``x <- J(z - l F(x))``, J the resolvent of ``l G``, with

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fejer.jit import kernel
-from fejer.method import Rate, option, register
+from fejer.method import Method, Rate, option, register
 from fejer.problems.monotone._operators import InclusionForm
 
 from ._inclusions import (
@@ -21,7 +21,7 @@ from ._inclusions import (
     SHORTEN,
     SOLVED,
     STEP,
-    InclusionMethod,
+    Steps,
     ahead,
     apart,
     decide,
@@ -79,7 +79,7 @@ def iterate(
 
 @register
 @dataclass(frozen=True, eq=False)
-class Popov(InclusionMethod):
+class Popov(Steps, Method):
     """Popov's method: extragradient with one evaluation of F per iteration.
 
     ``z <- J(z - a F(h))``, ``h <- J(z - a F(h))`` with the new z and the old F(h), J the resolvent

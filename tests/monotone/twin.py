@@ -35,3 +35,31 @@ def inclusion(F, x, resolvent=None, lipschitz=None):
     scale = 1.0 / eta if scale == 0 else scale
     value, image = residual(x)
     return (value + 4 * U * (np.linalg.norm(x) + np.linalg.norm(image)) / eta) / scale
+
+
+def _best_answer(v, mu):
+    """max over the simplex of v'a - mu/2 |a|^2, by bisection on the multiplier."""
+    if mu == 0:
+        return float(v.max())
+    low, high = v.min() - mu, v.max()
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if np.maximum(v - middle, 0).sum() > mu else (low, middle)
+    a = np.maximum(v - high, 0) / mu
+    a /= a.sum() or 1.0
+    if mu > 1e6 * (np.ptp(v) or 1.0):
+        a = 1 / v.size + (v - v.mean()) / mu
+    return float(v @ a - mu / 2 * a @ a)
+
+
+def game(A, mu_x, mu_y, x):
+    """Sum of the players' regrets, each over its own unit."""
+    A = np.asarray(A, float)
+    n = A.shape[1]
+    p, q = x[:n], x[n:]
+    B = A - np.median(A)
+    s = np.median(np.abs(B[B != 0])) if (B != 0).any() else 0.0
+    push, pull = B @ p, -(B.T @ q)
+    regret_x = _best_answer(pull, mu_x) - (pull @ p - mu_x / 2 * p @ p)
+    regret_y = _best_answer(push, mu_y) - (push @ q - mu_y / 2 * q @ q)
+    return regret_x / ((s + mu_x) or 1.0) + regret_y / ((s + mu_y) or 1.0)
