@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -111,16 +112,9 @@ def calls(runs: int = 15, count: int = 200) -> list[tuple[str, float, str]]:
         "BFGS": lambda: minimize(lambda x: x @ x, x0),
     }
     for name, (problem, method) in problems.items():
-
-        def ours(problem: Any = problem, method: str = method) -> Any:
-            return fejer.minimize(problem, method=method, max_iter=1, tol=0.0)
-
+        ours = partial(fejer.minimize, problem, method=method, max_iter=1, tol=0.0)
         for rival, theirs in scipys.items():
-            ratio = alternating(
-                lambda ours=ours: _best(ours, count),  # type: ignore[misc]
-                lambda theirs=theirs: _best(theirs, count),  # type: ignore[misc]
-                runs,
-            )
+            ratio = alternating(partial(_best, ours, count), partial(_best, theirs, count), runs)
             rows.append((f"C one iteration on {name} / {rival}", ratio, "<= 1"))
         rows.append((f"C one iteration on {name}, microseconds", 1e6 * _best(ours, count), ""))
     return rows

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import CheckpointError
-from .evidence import EMPTY, Array
+from .evidence import EMPTY, Array, Best
 from .problem import digest_value
 from .state import State
 
@@ -170,7 +170,6 @@ def restore(run: Run, path: str | os.PathLike[str]) -> None:
         The file is broken, or was made by another run: class, methods, options, seed and data
         must agree, and the saved point, judged again, must have the saved value.
     """
-    from .driver import Best
     from .result import Trace
 
     name = os.fspath(path)

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from . import arguments, reporting
 from . import checkpoint as storage
 from .errors import OptionError, ProblemError
-from .evidence import Array, Certificate, Status
+from .evidence import Array, Best, Certificate, Status
 from .jit import compile_time
 from .method import Method, Start, chain, find
 from .problem import Problem
@@ -29,15 +29,6 @@ WRITE_SECONDS = 10.0
 PARTS = ("prepare", "iterate", "judge", "compile", "callback")
 
 Reason = Literal["planned", "asked", "cut"]
-
-
-@dataclass
-class Best:
-    """A judged point: copies that nobody else holds."""
-
-    x: Array
-    certificate: Certificate
-    nit: int
 
 
 class Run:
@@ -343,7 +334,7 @@ class Run:
             self.saved = self.best
 
     def _record(self, certificate: Certificate) -> None:
-        row = numbers(self.state)
+        row = self.state.numbers()
         row.update(certificate.details)
         row.update(
             nit=self.nit,
@@ -385,12 +376,3 @@ class Run:
         """Return the best point so far; ``status`` and ``why`` stand for those of the run."""
         status = next((s for s in (status, self.status) if s is not None), Status.INTERRUPTED)
         return reporting.result(self, status, why)
-
-
-def numbers(state: State) -> dict[str, float]:
-    """Return the method's own counters: the numbers among the fields of its state."""
-    return {
-        key: value
-        for key, value in vars(state).items()
-        if key not in ("nit", "work", "nfev") and type(value) in (int, float, bool)
-    }

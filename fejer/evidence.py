@@ -123,3 +123,12 @@ class Certificate:
 def failed(kind: str, reason: str, fun: float = float("nan"), **fields: Any) -> Certificate:
     """Build the certificate of a point that proves nothing: value inf, and the reason."""
     return Certificate(kind, float("inf"), fun, reason=reason, **fields)
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """A judged point: copies that nobody else holds."""
+
+    x: Array
+    certificate: Certificate
+    nit: int

@@ -115,7 +115,6 @@ def result(run: Run, status: Status, why: str) -> Result:
 
     import fejer
 
-    from .driver import numbers
     from .result import Result
 
     best = run.best
@@ -136,7 +135,7 @@ def result(run: Run, status: Status, why: str) -> Result:
         certificate=best.certificate,
         witness=best.certificate.witness,
         trace=run.trace,
-        stats=numbers(run.state),
+        stats=run.state.numbers(),
         method=run.method.name,
         options=run.method.options(),
         problem=run.problem,

@@ -27,3 +27,11 @@ class State:
     nit: int = field(default=0, kw_only=True)
     work: int = field(default=0, kw_only=True)
     nfev: int = field(default=0, kw_only=True)
+
+    def numbers(self) -> dict[str, float]:
+        """Return the method's own counters: its numbers, without the three that all states have."""
+        return {
+            key: value
+            for key, value in vars(self).items()
+            if key not in ("nit", "work", "nfev") and type(value) in (int, float, bool)
+        }
