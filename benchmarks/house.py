@@ -95,6 +95,14 @@ def _best(function: Callable[[], Any], calls: int) -> float:
     return (time.perf_counter() - begun) / calls
 
 
+def _square(x: Any) -> Any:
+    return x @ x
+
+
+def _slope(x: Any) -> Any:
+    return 2 * x
+
+
 def calls(runs: int = 15, count: int = 200) -> list[tuple[str, float, str]]:
     """Fixed cost of one call: one iteration against a whole BFGS run, n = 60."""
     from scipy.optimize import minimize
