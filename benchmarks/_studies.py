@@ -77,7 +77,12 @@ class Study:
 
 
 def study(
-    result: Result, star: Array | None = None, *, floor: float = 0.0, rerun: bool = True
+    result: Result,
+    star: Array | None = None,
+    *,
+    floor: float = 0.0,
+    iterations: int | None = None,
+    rerun: bool = True,
 ) -> Study:
     """Repeat a run and measure in each iteration what its theorem bounds.
 
@@ -90,6 +95,8 @@ def study(
         its own, the certificate is measured.
     floor : float, default 0
         Accuracy to which ``star`` makes that quantity known.
+    iterations : int, optional
+        How many; default: as many as the run had, up to a limit.
     rerun : bool, default True
         False: read the result's own trace, as for long iterations, or those of several methods.
     """
@@ -104,7 +111,7 @@ def study(
         method=result.method,
         options=result.options,
         tol=0.0,
-        max_iter=min(LIMIT, result.nit),
+        max_iter=min(LIMIT, result.nit) if iterations is None else iterations,
         rng=result.rng,
         trace="every",
         callback=lambda intermediate_result: seen.setdefault(

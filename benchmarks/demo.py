@@ -167,9 +167,10 @@ def _document(items: Sequence[Item], lines: Sequence[Sequence[str]], seconds: fl
             _page.code(f"import fejer, numpy as np\n{item.code}"),
             "</section>",
         ]
-    versions: dict[str, str] = next(
-        (row.results[0].versions for item in items for row in item.rows), {}
-    )
+    versions: dict[str, str] = {}
+    for item in items:
+        for row in item.rows:  # numba is known to those that used it
+            versions |= {k: v for k, v in row.results[-1].versions.items() if v}
     made_by = ", ".join(f"{name} {version}" for name, version in versions.items())
     parts += [
         "<h2>About this page</h2>",
