@@ -115,9 +115,9 @@ def calls(runs: int = 15, count: int = 200) -> list[tuple[str, float, str]]:
         "FixedPoint.affine": (fejer.FixedPoint.affine(0.5 * np.eye(60), x0), "halpern"),
         "Lasso": (fejer.Lasso(rng.standard_normal((60, 60)), x0, 1.0), "bcd"),
     }
-    scipys = {
-        "BFGS with gradient": lambda: minimize(lambda x: x @ x, x0, jac=lambda x: 2 * x),
-        "BFGS": lambda: minimize(lambda x: x @ x, x0),
+    scipys: dict[str, Callable[[], Any]] = {
+        "BFGS with gradient": partial(minimize, _square, x0, jac=_slope),
+        "BFGS": partial(minimize, _square, x0),
     }
     for name, (problem, method) in problems.items():
         ours = partial(fejer.minimize, problem, method=method, max_iter=1, tol=0.0)
