@@ -19,6 +19,8 @@ from fejer.jit import Kernel, kernel
 from fejer.method import Start, State
 from fejer.problems.monotone._operators import InclusionForm
 
+from ._components import written
+
 __all__ = ["InclusionState", "Plan", "Steps", "natural", "radius"]
 
 GROWTH = 1e3  # of the residual over that at the anchor, at which the step is halved
@@ -147,7 +149,7 @@ class InclusionState(State):
     exact: Array  # F(best)
     vectors: Array
     pair: Array  # two points between which F is not monotone, once counters[SEEN] is 1
-    numbers: Array
+    scalars: Array
     counters: npt.NDArray[np.int64]
     step: float = 0.0
     restarts: int = 0
@@ -229,7 +231,7 @@ class Steps:
         loop: Callable[..., Any] = type(self).loop
         if F is None or (given and J is None):
             loop = type(self).loop.py_func
-            F, J = _in_place(inclusion.apply), _in_place(inclusion.resolve) if given else None
+            F, J = written(inclusion.apply), written(inclusion.resolve) if given else None
         made, code = loop(
             F,
             J,
@@ -240,7 +242,7 @@ class Steps:
             state.exact,
             state.vectors,
             state.pair,
-            state.numbers,
+            state.scalars,
             state.counters,
             prep.options,
             n,
@@ -249,20 +251,13 @@ class Steps:
         state.nit += int(made)
         state.work += calls * inclusion.unit
         state.nfev += calls
-        state.step = float(state.numbers[STEP])
+        state.step = float(state.scalars[STEP])
         state.restarts = int(state.counters[RESTARTS])
         return bool(code == SOLVED)
 
     def witness(self, problem: Any, prep: Any, state: Any) -> dict[str, Array]:
         """Hand over two points between which F is not monotone, if any were seen."""
         return {"pair": state.pair} if state.counters[SEEN] else {}
-
-
-def _in_place(function: Callable[..., Array]) -> Callable[..., None]:
-    def write(*arguments: Any) -> None:
-        arguments[-1][:] = function(*arguments[:-1])
-
-    return write
 
 
 # ---- what the theorems measure -----------------------------------------------------------
