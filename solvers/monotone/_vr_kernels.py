@@ -45,6 +45,42 @@ def move(x, before, anchor, estimate, step, k):
 
 
 @kernel
+def ahead(x, value, step, out):
+    """``out = x - step value``; out may be x."""
+    for i in range(x.size):
+        out[i] = x[i] - step * value[i]
+
+
+@kernel
+def toward(x, other, share, out):
+    """``out = (1 - share) x + share other``."""
+    for i in range(x.size):
+        out[i] = x[i] + share * (other[i] - x[i])
+
+
+@kernel
+def size_of(x, y):
+    """Euclidean distance."""
+    total = 0.0
+    for i in range(x.size):
+        total += (x[i] - y[i]) ** 2
+    return math.sqrt(total)
+
+
+@kernel
+def sees(x, value, best, at_best):
+    """Whether F is not monotone between two points, beyond rounding."""
+    product = moved = distance = 0.0
+    for i in range(x.size):
+        f = value[i] - at_best[i]
+        d = x[i] - best[i]
+        product += f * d
+        moved += f * f
+        distance += d * d
+    return product < NOT_MONOTONE * math.sqrt(moved * distance)
+
+
+@kernel
 def decide(
     x, anchor, estimate, best, exact, residual, restart,
     inner, step, first, at_anchor, smallest, restarts, halvings,

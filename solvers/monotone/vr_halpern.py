@@ -12,11 +12,10 @@ import numpy.typing as npt
 from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.numerics.random import seed_state
-from fejer.problems.monotone.monotone_inclusion import MonotoneInclusion
+from fejer.problems.monotone._operators import InclusionForm
 
+from ._components import constants, expected, unsupported
 from ._vr_kernels import GO_ON, NOT_MONOTONE, SOLVED, decide, draw, iterate, move, refreshes
-
-SAMPLED = 32  # components whose constants are estimated where none is declared
 
 
 class Plan(NamedTuple):
@@ -24,6 +23,8 @@ class Plan(NamedTuple):
 
     Attributes
     ----------
+    inclusion : MonotoneInclusion
+        The operators.
     step : float
         The first eta.
     batch : int
@@ -32,6 +33,7 @@ class Plan(NamedTuple):
         Component evaluations and calls that the estimate of the constants cost.
     """
 
+    inclusion: Any
     step: float
     batch: int
     spent: int
@@ -121,7 +123,7 @@ class VRHalpern(Method):
     )
 
     name = "vr-halpern"
-    solves = (MonotoneInclusion,)
+    solves = (InclusionForm,)
     cites = ("arXiv:2310.02987", "arXiv:2008.10898")
 
     @property
@@ -136,33 +138,26 @@ class VRHalpern(Method):
 
     def supports(self, problem: Any) -> str | None:
         """Return None, or what is missing for a finite sum."""
-        if problem.component is None:
-            return "it needs component and n_components"
-        if problem.kind == "comonotone":
-            return "it needs a monotone or cocoercive operator"
-        return None
+        return unsupported(problem.inclusion())
 
     def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Plan:
         """Choose batch and step, from declared constants or from estimates."""
-        m = problem.n_components
+        inclusion = problem.inclusion()
+        m = inclusion.n_components
         batch = min(m, math.ceil(math.sqrt(m)) if self.batch is None else self.batch)
         if isinstance(self.step, float | int):
-            return Plan(float(self.step), batch, 0, 0)
-        each, spent, calls = problem.lipschitz_average or problem.lipschitz_max, 0, 0
-        if each is None:
-            each, spent, calls = _estimate(problem, rng)
+            return Plan(inclusion, float(self.step), batch, 0, 0)
+        whole, each, spent, calls = constants(inclusion, rng)
         if self.step == "theory" or m == 1:
-            return Plan(1.0 / (4.0 * each if self.step == "theory" else each), batch, spent, calls)
-        whole = min(problem.lipschitz or each, each)
-        single = problem.lipschitz_average or problem.lipschitz_max or each
-        mixed = (m * (batch - 1) * whole + (m - batch) * single) / (batch * (m - 1))
-        return Plan(1.0 / mixed, batch, spent, calls)
+            each *= 4.0 if self.step == "theory" else 1.0
+            return Plan(inclusion, 1.0 / each, batch, spent, calls)
+        return Plan(inclusion, 1.0 / expected(whole, each, m, batch), batch, spent, calls)
 
     def begin(self, problem: Any, prep: Plan, start: Start, rng: np.random.Generator) -> Any:
         """Anchor at the start."""
-        problem.check_start(start.x)
+        prep.inclusion.check_start(start.x)
         x = start.x
-        order = np.arange(problem.n_components, dtype=np.int64)
+        order = np.arange(prep.inclusion.n_components, dtype=np.int64)
         copies = [x.copy() for _ in range(3)]
         zeros = [np.zeros_like(x) for _ in range(2)]
         return VRHalpernState(
@@ -181,6 +176,7 @@ class VRHalpern(Method):
 
     def advance(self, problem: Any, prep: Plan, state: Any, n: int) -> bool:
         """Make n iterations; fewer where a zero is met exactly or no step is small enough."""
+        problem = prep.inclusion
         names = ("F", "component")
         compiled = [problem.first_class(name) for name in names]
         optional = []
@@ -279,26 +275,3 @@ def _numbers(state: Any) -> tuple[Any, ...]:
 def _store(state: Any, numbers: Any) -> None:
     state.inner, state.step, state.first, state.at_anchor, state.smallest = numbers[:5]
     state.restarts, state.halvings = numbers[5:]
-
-
-def _estimate(problem: Any, rng: np.random.Generator) -> tuple[float, int, int]:
-    """Largest secant of some components at the origin, with the calls that it costs."""
-    m, n = problem.n_components, problem.n
-    chosen = rng.permutation(m)[:SAMPLED].astype(np.int64)
-    origin = problem.resolve(np.zeros(n), 1.0)
-    length = 1e-3 * max(1.0, float(np.linalg.norm(origin)))
-    largest = 0.0
-    for i in chosen:
-        one = np.array([i])
-        x, calls = origin, 0
-        # Two steps of the power method on the component: the second secant is the larger one.
-        direction = rng.standard_normal(n)
-        for _ in range(3):
-            shift = (length / max(float(np.linalg.norm(direction)), 1e-300)) * direction
-            direction = problem.mean_difference(x + shift, x, one)
-            slope = float(np.linalg.norm(direction)) / length
-            calls += 2
-            largest = max(largest, slope) if math.isfinite(slope) else largest
-            if not 0.0 < slope < math.inf:
-                break
-    return largest or 1.0, 6 * chosen.size, 6 * chosen.size
