@@ -10,6 +10,7 @@ import numpy as np
 
 from fejer.errors import ProblemError
 from fejer.evidence import Array
+from fejer.jit import kernel
 from fejer.problem import as_vector
 from fejer.problems.transport.point_cloud import PointCloud
 
@@ -80,6 +81,22 @@ class Cost:
             entries = entries[entries < np.inf]
         return _median(entries) - self.least or float(entries.max()) - self.least
 
+    @cached_property
+    def step(self) -> float:
+        """Median over the rows of the second smallest distinct minus the smallest finite cost.
+
+        Where no row has two costs: the range, or 1.
+        """
+        steps = np.concatenate([row_steps(block, np.empty(len(block))) for block in self._some()])
+        steps = steps[steps < np.inf]
+        return float(np.median(steps)) if steps.size else (self.spread or 1.0)
+
+    def _some(self) -> Iterator[Array]:
+        if self.shape[0] * self.shape[1] > SAMPLED and isinstance(self.data, PointCloud):
+            yield self._sample()
+        else:
+            yield from (block for _, block in self.blocks())
+
     @property
     def largest(self) -> float:
         """The largest finite cost."""
@@ -99,6 +116,16 @@ class Cost:
             return np.ascontiguousarray(self.dense[rows, columns])
         return self.data.take(rows, columns).toarray()
 
+    def entries(self, rows: np.ndarray, columns: np.ndarray) -> Array:
+        """Return single entries; `rows` ascend."""
+        if self.dense is not None:
+            return self.dense[rows, columns]
+        found = [np.zeros(0)]
+        for start, block in self.blocks():
+            low, high = np.searchsorted(rows, (start, start + len(block)))
+            found.append(block[rows[low:high] - start, columns[low:high]])
+        return np.concatenate(found)
+
     def take(self, rows: np.ndarray, columns: np.ndarray) -> Cost:
         """Return the cost of some rows and columns."""
         if isinstance(self.data, PointCloud):
@@ -106,6 +133,20 @@ class Cost:
         part = np.ascontiguousarray(self.data[np.ix_(rows, columns)])
         part.flags.writeable = False
         return Cost(part)
+
+
+@kernel
+def row_steps(C, out):
+    """Second smallest distinct minus smallest entry of each row; inf where there is none."""
+    for i in range(C.shape[0]):
+        first = second = np.inf
+        for value in C[i]:
+            if value < first:
+                first, second = value, first
+            elif first < value < second:
+                second = value
+        out[i] = second - first if second < np.inf else np.inf
+    return out
 
 
 def _step(count: int) -> int:

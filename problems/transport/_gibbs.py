@@ -193,6 +193,13 @@ def row_maximum(row, g, shift):
 
 
 @kernel
+def c_transform(C, start, shift, g, f):
+    """``f_i = min_j C_ij - shift - g_j``: the largest f that fits to g."""
+    for k in range(C.shape[0]):
+        f[start + k] = -row_maximum(C[k], g, shift)
+
+
+@kernel
 def column_maxima(C, start, shift, f, top):
     """``top_j <- max(top_j, max_i f_i - (C_ij - shift))``."""
     for k in range(C.shape[0]):

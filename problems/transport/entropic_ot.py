@@ -13,10 +13,10 @@ from fejer.evidence import EMPTY, Array, Certificate, failed
 from fejer.problem import Problem, as_number
 from fejer.problems.transport._cost import as_cost
 from fejer.problems.transport._gibbs import ROUNDING
+from fejer.problems.transport._instances import clouds, transport_model
 from fejer.problems.transport._polytope import Polytope, as_weights
 from fejer.problems.transport._rounding import GibbsRows, Rounded, round_gibbs
 from fejer.problems.transport.plan import Plan
-from fejer.problems.transport.point_cloud import PointCloud
 
 if TYPE_CHECKING:
     import cvxpy
@@ -327,28 +327,10 @@ class EntropicOT(Problem):
         seed : int, default 0
             Seed of the generator.
         """
-        rng = np.random.default_rng(seed)
-        m = n if m is None else m
-        x, y = rng.normal(size=(n, dim)), 0.7 * rng.normal(size=(m, dim)) + 1.0
-        a, b = rng.uniform(0.5, 1.5, n), rng.uniform(0.5, 1.5, m)
-        cost = PointCloud(x, y).toarray()
-        return cls(a / a.sum(), b / b.sum(), cost / cost.max(), eps_rel=eps_rel)
+        return cls(*clouds(n, m, dim, seed), eps_rel=eps_rel)
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return the same problem as a cvxpy model (exponential cones)."""
-        try:
-            import cvxpy
-        except ImportError as error:
-            from fejer.errors import missing
-
-            raise missing("cvxpy", "to_cvxpy", "oracle") from error
-        model: Any = cvxpy  # its names have no types
-        C = self.cost.toarray() if isinstance(self.cost, PointCloud) else self.cost
-        P = model.Variable(C.shape, nonneg=True)
-        allowed = np.isfinite(C)
-        costs = model.sum(model.multiply(np.where(allowed, C, 0.0), P))
-        objective = costs - self.epsilon * (model.sum(model.entr(P)) + float(self.a.sum()))
-        constraints = [model.sum(P, axis=1) == self.a, model.sum(P, axis=0) == self.b]
-        if not allowed.all():
-            constraints.append(model.multiply(~allowed, P) == 0)
+        model, P, cost, constraints = transport_model(self.a, self.b, self.cost)
+        objective = cost - self.epsilon * (model.sum(model.entr(P)) + float(self.a.sum()))
         return model.Problem(model.Minimize(objective), constraints)
