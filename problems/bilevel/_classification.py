@@ -1,4 +1,4 @@
-"""What the two classes with logistic losses share."""
+"""What the classes with logistic losses share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ import numpy as np
 from fejer.evidence import Array
 
 from ._assessment import ROUNDING, Constants, Upper, norm
-from ._penalties import Penalties
+from ._losses import multinomial, multinomial_product
 from ._smooth_lower import SmoothLower
 
-__all__ = ["Classification", "Loss"]
+__all__ = ["MULTINOMIAL_SECOND", "MULTINOMIAL_THIRD", "Classification", "Loss", "cross_entropy"]
+
+MULTINOMIAL_SECOND = 0.5  # largest eigenvalue of diag(p) - pp'
+# The third central moment of a variable whose values differ by at most R is at most R^3/(6 sqrt 3);
+# the values are entries of a unit vector: R <= sqrt 2.
+MULTINOMIAL_THIRD = math.sqrt(8) / (6 * math.sqrt(3))
 
 
 class Loss(NamedTuple):
@@ -35,15 +40,55 @@ class Loss(NamedTuple):
     product: Callable[[Array], Array]
 
 
-class Classification(Penalties, SmoothLower):
-    """Base: mean logistic loss, penalised below, plain above."""
+def cross_entropy(T: Array, label: Any) -> Loss:
+    """Return the cross entropy of predictors.
 
+    Parameters
+    ----------
+    T : array, shape (rows, classes)
+        Predictors.
+    label : array of int, shape (rows,)
+        The class of each row.
+
+    Returns
+    -------
+    Loss
+    """
+    T = np.ascontiguousarray(T)
+    P, residual = np.empty_like(T), np.empty_like(T)
+    fun = float(multinomial(T, label, P, residual))
+
+    def product(M: Array) -> Array:
+        out = np.empty_like(P)
+        multinomial_product(P, np.ascontiguousarray(M), out)
+        return out
+
+    return Loss(fun, residual, product)
+
+
+class Classification(SmoothLower):
+    """Base: mean logistic loss, its rows weighted and its coefficients penalised below."""
+
+    X_train: Any
     X_val: Any
     mu0: float
 
     # Bounds per row, of the second derivative and of the third along two unit vectors.
     second: ClassVar[float]
     third: ClassVar[float]
+
+    @property
+    def classes(self) -> int:
+        """Number of columns of y as a matrix."""
+        raise NotImplementedError
+
+    def ridge(self, x: Array) -> Array:
+        """Return the penalty of each coefficient, mu0 included."""
+        raise NotImplementedError
+
+    def row_weights(self, x: Array) -> Array | None:
+        """Return the weight in [0, 1] of each training row, None for ones."""
+        return None
 
     def loss(self, T: Array, validation: bool) -> Loss:
         """Return the loss of the predictors T, of the training or of the validation data."""
@@ -68,6 +113,11 @@ class Classification(Penalties, SmoothLower):
         return ("inexact-quasi-newton", "maid", "hoag")
 
     @property
+    def lower_size(self) -> int:
+        """Number of coefficients."""
+        return int(self.X_train.shape[1]) * self.classes
+
+    @property
     def judge_units(self) -> int:
         """Products with the training data in one certificate."""
         return 10
@@ -85,29 +135,33 @@ class Classification(Penalties, SmoothLower):
 
     def constants(self, x: Array) -> Constants:
         """Return the constants; mu is the smallest penalty."""
-        p, rows = np.exp(x), self.X_train.shape[0]
+        p, rows, s = self.ridge(x), self.X_train.shape[0], self.row_weights(x)
         a = self.X_train.spectral_norm() ** 2 / rows
         v = self.X_val.spectral_norm() ** 2 / self.X_val.shape[0]
-        reach = math.sqrt(float(self.X_train.row_sq_norms().max()))
+        reach, top = np.sqrt(self.X_train.row_sq_norms()), 1.0
+        if s is not None:
+            reach, top = s * reach, float(s.max())
         return Constants(
-            mu=float(p.min()) + self.mu0,
-            lipschitz=self.second * a + float(p.max()) + self.mu0,
+            mu=float(p.min()),
+            lipschitz=self.second * a * top + float(p.max()),
             upper=self.second * v,
-            hessian=self.third * reach * a,
+            hessian=self.third * float(reach.max()) * a,
         )
 
     def lower_gradient(self, x: Array, y: Array) -> Array:
-        """Return ``X_train' residual / n_t + (p + mu0) y``."""
-        X = self.X_train
-        back = X.rmatmat(self._train(x, y).residual) / X.shape[0]
-        return np.asarray(back.reshape(-1) + (self.penalties(x) + self.mu0) * y)
+        """Return ``X_train' (weighted residual) / n_t + p y``."""
+        X, s, R = self.X_train, self.row_weights(x), self._train(x, y).residual
+        back = X.rmatmat(R if s is None else s[:, None] * R) / X.shape[0]
+        return np.asarray(back.reshape(-1) + self.ridge(x) * y)
 
     def hessian(self, x: Array, y: Array) -> Callable[[Array], Array]:
         """Return ``v -> H v``."""
-        X, loss, p = self.X_train, self._train(x, y), self.penalties(x) + self.mu0
+        X, loss, p, s = self.X_train, self._train(x, y), self.ridge(x), self.row_weights(x)
 
         def product(v: Array) -> Array:
             inner = loss.product(X.matmat(self._matrix(v)))
+            if s is not None:
+                inner *= s[:, None]
             return np.asarray(X.rmatmat(inner).reshape(-1) / X.shape[0] + p * v)
 
         return product
@@ -115,7 +169,7 @@ class Classification(Penalties, SmoothLower):
     def preconditioner(self, x: Array, y: Array) -> Callable[[Array], Array] | None:
         """Return the division by a bound of the diagonal of H."""
         squares = self.X_train.column_sq_norms() / self.X_train.shape[0] * (self.second / 2)
-        diagonal = np.repeat(squares, self.classes) + self.penalties(x) + self.mu0
+        diagonal = np.repeat(squares, self.classes) + self.ridge(x)
         return lambda v: v / diagonal
 
     def upper_level(self, x: Array, y: Array) -> Upper:
@@ -130,14 +184,15 @@ class Classification(Penalties, SmoothLower):
 
     def hessian_change(self, x: Array, y: Array, q: Array, distance: float) -> float:
         """Bound ``||(H(y') - H(y)) q||`` by the largest predictor of q."""
-        X = self.X_train
+        X, s = self.X_train, self.row_weights(x)
         a = X.spectral_norm() ** 2 / X.shape[0]
-        sharp = self.change(X.matmat(self._matrix(q))) * a * distance
+        U = X.matmat(self._matrix(q))
+        sharp = self.change(U if s is None else s[:, None] * U) * a * distance
         return min(sharp, 2 * self.second * a * norm(q))
 
     def rounding(self, x: Array, y: Array, q: Array) -> tuple[float, float]:
         """Bound the rounding errors of the two residuals, row norms for moduli."""
-        Y, Q, p = self._matrix(y), self._matrix(q), self.penalties(x) + self.mu0
+        Y, Q, p = self._matrix(y), self._matrix(q), self.ridge(x)
         moduli_y = math.sqrt(float((Y * Y).sum(axis=0).max()))
         moduli_q = math.sqrt(float((Q * Q).sum(axis=0).max()))
         errors = []

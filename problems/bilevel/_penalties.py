@@ -48,11 +48,6 @@ class Penalties(LowerLevel):
             upper=as_number(self.upper, "upper", above=lower, most=LARGEST_LOG),
         )
 
-    @property
-    def lower_size(self) -> int:
-        """Number of coefficients."""
-        return self.X_train.shape[1] * self.classes
-
     def initial_point(self) -> Array:
         """Return the logarithms of the columns' curvatures, ``t = 1/2``, moved into the box."""
         return np.clip(np.log(self.sizes()), self.lower, self.upper)

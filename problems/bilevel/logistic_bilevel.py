@@ -15,6 +15,7 @@ from fejer.problem import as_number, as_vector
 
 from ._classification import Classification, Loss
 from ._losses import binary
+from ._penalties import Penalties
 
 __all__ = ["LogisticBilevel"]
 
@@ -23,7 +24,7 @@ THIRD = 1 / (6 * math.sqrt(3))  # largest third one
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LogisticBilevel(Classification):
+class LogisticBilevel(Penalties, Classification):
     """Choice of the penalties of logistic regression by the loss on validation data.
 
     min over x in [lower, upper]^n of ``Phi(x) = mean_i log(1 + exp(-c_i v_i'y*(x)))``, v_i and c_i
@@ -139,6 +140,10 @@ class LogisticBilevel(Classification):
         t = X @ (2.0 / np.arange(1, n_features + 1))
         b = np.where(rng.uniform(size=t.size) < 1 / (1 + np.exp(-t)), 1.0, -1.0)
         return cls(X[:n_train], b[:n_train], X[n_train:], b[n_train:], mode, mu0)
+
+    def ridge(self, x: Array) -> Array:
+        """Return the penalty of each coefficient."""
+        return self.penalties(x) + self.mu0
 
     def loss(self, T: Array, validation: bool) -> Loss:
         """Return the logistic loss of the predictors.

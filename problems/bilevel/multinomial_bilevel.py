@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -13,19 +12,21 @@ from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
 from fejer.problem import as_number, as_vector
 
-from ._classification import Classification, Loss
-from ._losses import largest_range, multinomial, multinomial_product
+from ._classification import (
+    MULTINOMIAL_SECOND,
+    MULTINOMIAL_THIRD,
+    Classification,
+    Loss,
+    cross_entropy,
+)
+from ._losses import largest_range
+from ._penalties import Penalties
 
 __all__ = ["MultinomialBilevel"]
 
-SECOND = 0.5  # largest eigenvalue of diag(p) - pp'
-# The third central moment of a variable whose values differ by at most R is at most R^3/(6 sqrt 3);
-# the values are entries of a unit vector: R <= sqrt 2.
-THIRD = math.sqrt(8) / (6 * math.sqrt(3))
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MultinomialBilevel(Classification):
+class MultinomialBilevel(Penalties, Classification):
     """Choice of the penalties of multinomial regression by the loss on validation data.
 
     min over x in [lower, upper]^n of the mean cross entropy of the validation data at y*(x), which
@@ -94,8 +95,8 @@ class MultinomialBilevel(Classification):
 
     modes: ClassVar[tuple[str, ...]] = ("scalar", "class", "feature", "weight")
     curvature: ClassVar[float] = 0.25
-    second: ClassVar[float] = SECOND
-    third: ClassVar[float] = THIRD
+    second: ClassVar[float] = MULTINOMIAL_SECOND
+    third: ClassVar[float] = MULTINOMIAL_THIRD
 
     def __post_init__(self) -> None:
         X = Matrix.of(self.X_train, "X_train")
@@ -161,6 +162,10 @@ class MultinomialBilevel(Classification):
         """Number of classes."""
         return int(self.labels.size)
 
+    def ridge(self, x: Array) -> Array:
+        """Return the penalty of each coefficient."""
+        return self.penalties(x) + self.mu0
+
     def loss(self, T: Array, validation: bool) -> Loss:
         """Return the cross entropy of the predictors.
 
@@ -181,16 +186,7 @@ class MultinomialBilevel(Classification):
             ("y_train", "y_val"),
             lambda: np.searchsorted(self.labels, getattr(self, name)),
         )
-        T = np.ascontiguousarray(T)
-        P, residual = np.empty_like(T), np.empty_like(T)
-        fun = float(multinomial(T, label, P, residual))
-
-        def product(M: Array) -> Array:
-            out = np.empty_like(P)
-            multinomial_product(P, np.ascontiguousarray(M), out)
-            return out
-
-        return Loss(fun, residual, product)
+        return cross_entropy(T, label)
 
     def change(self, U: Array) -> float:
         """Return half the largest range of a row.

@@ -144,6 +144,11 @@ class RidgeBilevel(Penalties, QuadraticLower):
         return 10 if small > DIRECT else 10 + math.ceil(small * small / (12 * large))
 
     # ---- oracles -----------------------------------------------------------------------------
+    @property
+    def lower_size(self) -> int:
+        """Number of columns."""
+        return int(self.X_train.shape[1])
+
     def constants(self, x: Array) -> Constants:
         """Return the constants; mu is the smallest penalty plus what the data guarantee."""
         penalties = np.exp(x)

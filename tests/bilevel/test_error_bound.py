@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fejer
-from tests.bilevel.twin_losses import Classifier
+from tests.bilevel.twin_losses import Classifier, Cleaning
 
 INSTANCES = {
     "logistic": fejer.LogisticBilevel.random(),
@@ -17,8 +17,13 @@ INSTANCES = {
     "multinomial class": fejer.MultinomialBilevel.random(mode="class", mu0=1e-2, seed=1),
     "multinomial feature": fejer.MultinomialBilevel.random(mode="feature", mu0=1e-3, seed=2),
     "multinomial weight": fejer.MultinomialBilevel.random(mode="weight", mu0=1e-3, seed=3),
+    "cleaning": fejer.DataHyperCleaning.random(8, 20, 3, 3, mu0=0.02, reach=8.0),
 }
 POINTS, TRIALS = 15, 20
+
+
+def twin_of(problem):
+    return (Cleaning if isinstance(problem, fejer.DataHyperCleaning) else Classifier)(problem)
 
 
 def points(problem, twin, rng):
@@ -40,7 +45,7 @@ def points(problem, twin, rng):
 def test_the_bound_is_never_violated(name):
     problem, rng = INSTANCES[name], np.random.default_rng(3)
     ours, published = [], []
-    for fun, truth, y, a in points(problem, Classifier(problem), rng):
+    for fun, truth, y, a in points(problem, twin_of(problem), rng):
         error = float(np.linalg.norm((a.gradient - truth).astype(float)))
         assert error <= a.error <= a.published_error
         assert abs(a.fun - fun) <= a.fun_error
@@ -56,7 +61,7 @@ def test_the_bound_is_never_violated(name):
 @pytest.mark.parametrize("name", INSTANCES)
 def test_certificate_is_the_twins(name):
     problem, rng = INSTANCES[name], np.random.default_rng(4)
-    twin = Classifier(problem)
+    twin = twin_of(problem)
     for _ in range(6):
         x = rng.uniform(-4.0, 2.0, problem.size)
         c = problem.judge(x)

@@ -110,3 +110,53 @@ class Classifier:
         t = p / (p + s)
         moved = np.clip(t - (slope * self.weights(x)).astype(float) / unit, low, high)
         return float(np.linalg.norm(t - moved)) / problem.scale
+
+
+class Cleaning(Classifier):
+    """Sample weights sigma(x)."""
+
+    def __init__(self, problem):
+        self.problem = problem
+        self.A, self.V = dense(problem.X_train), dense(problem.X_val)
+        self.binary, self.names = False, problem.labels
+        self.K = len(self.names)
+
+    def weights(self, x):
+        """dPhi/dt is what `truth` returns."""
+        return 1.0
+
+    def truth(self, x):
+        """Phi, its gradients in x and in the weights, and y*(x)."""
+        problem, A, n = self.problem, self.A, len(self.A)
+        s = 1 / (1 + np.exp(-np.asarray(x, dtype=LONG)))
+        wanted, mu0 = self.one_hot(problem.y_train), LONG(problem.mu0)
+        rooted = A * np.sqrt(s)[:, None]
+
+        def slope(y):
+            R = s[:, None] * (softmax(A @ self.spread(y)) - wanted)
+            return (A.T @ R / n).reshape(-1) + mu0 * y
+
+        def hessian(y):
+            P, m = softmax(A @ self.spread(y)), A.shape[1]
+            H = np.zeros((m, self.K, m, self.K), dtype=LONG)
+            for j in range(self.K):
+                for k in range(self.K):
+                    w = P[:, j] * ((j == k) - P[:, k])
+                    H[:, j, :, k] = rooted.T @ (w[:, None] * rooted) / n
+            return H.reshape(m * self.K, m * self.K) + mu0 * np.eye(m * self.K)
+
+        y = newton(slope, hessian, np.zeros(A.shape[1] * self.K, dtype=LONG))
+        q = solve(hessian(y), self.slope(self.V, problem.y_val, y))
+        R = softmax(A @ self.spread(y)) - wanted
+        by_weight = -((A @ self.spread(q)) * R).sum(axis=1) / n
+        return self.loss(self.V, problem.y_val, y), s * (1 - s) * by_weight, by_weight, y
+
+    def value(self, x):
+        problem = self.problem
+        fun, _, slope, y = self.truth(x)
+        null = float(self.loss(self.V, problem.y_val, 0 * y))
+        unit = min(null, max(float(fun), 1e-6 * null))
+        low, high = (1 / (1 + np.exp(-b)) for b in (problem.lower, problem.upper))
+        t = 1 / (1 + np.exp(-x))
+        moved = np.clip(t - slope.astype(float) / unit, low, high)
+        return float(np.linalg.norm(t - moved)) / problem.scale
