@@ -80,6 +80,7 @@ from fejer.solvers.transport.sinkhorn import Sinkhorn as Sinkhorn
 from fejer.solvers.transport.sinkhorn_log import SinkhornLog as SinkhornLog
 from fejer.problems.smooth_problem import SmoothProblem as SmoothProblem
 from fejer.problems.sparse.sparse_logistic import SparseLogistic as SparseLogistic
+from fejer.problems.bilevel.tv_denoising import TVDenoising as TVDenoising
 from fejer.problems.constrained.thomson import Thomson as Thomson
 from fejer.solvers.monotone.vr_extragradient import VRExtragradient as VRExtragradient
 from fejer.solvers.monotone.vr_halpern import VRHalpern as VRHalpern

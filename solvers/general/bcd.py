@@ -9,16 +9,18 @@ import numpy as np
 
 from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, option, register
-from fejer.problems.forms import Blockwise
+from fejer.problems.forms import Blockwise, QuadraticForm
 
 from ._bcd_rates import rate_of
 from ._coordinates import GREEDY, RULES, BCDState, Engine, LogisticEngine, SquaredEngine
 from ._linear import Squared
+from ._quadratics import ForestEngine, GraphEngine, is_free
 from ._smooth import smooth, unsupported
 
 __all__ = ["BCD", "BCDState"]
 
 REFRESH = 50  # sweeps after which residual or gradient is computed anew
+FOREST_RULES = {"variable": ("gs", "gs-q", "random"), "fixed": ("cyclic", "random", "gs")}
 CALL = 40_000_000  # multiplications of one call of `advance`, about 20 ms
 
 
@@ -49,6 +51,13 @@ class BCD(Method):
     update : str
         For logistic regression. "newton": the curvature at the point times the factor by which it
         can grow along the step; "gradient": its bound ``1/4 sum_i s_i x_ij^2``. Squares know one.
+        For a quadratic on a graph also "message-passing": an iteration minimises exactly over all
+        nodes of a forest.
+    partition : str
+        For message passing. "variable": a maximal forest is grown anew in each iteration, from the
+        nodes of the largest gradient ("gs"), of the largest promise ("gs-q") or in a random order;
+        "order", "sort": the nodes, in their order or by descending diagonal, are put into fixed
+        forests once, which take turns ("cyclic", "random", or "gs": largest gradient).
     block_size : int or None
         1: an iteration is the update of one block, here of one coefficient. None: an iteration
         is a sweep of d updates, except for the greedy rules "gs" and "gs-q", where it is one
@@ -65,6 +74,8 @@ class BCD(Method):
     Cost of an update: 2n flops for the product with the column, 2n more if the coefficient
     changes (as many as the column has entries where X is sparse). Greedy rules keep the gradient:
     2d flops for up to 2048 coefficients, whose Gram matrix is kept, else a product with X.
+    On a graph a heap keeps the largest promise on top: an update costs its degree times log d. A
+    forest is found and solved in time proportional to the number of edges, plus a sort.
     The Gram matrix costs d/2 passes once per matrix, which ``work`` leaves out.
     Memory: the residual, or the gradient. Both are computed anew every 50 sweeps, by count, so
     that rounding does not pile up. A constant is not a coordinate: all columns are centred,
@@ -97,7 +108,10 @@ class BCD(Method):
     )
 
     update: str = option(
-        "newton", choices=("newton", "gradient"), doc="curvature that a step on a loss assumes"
+        "newton", choices=("newton", "gradient", "message-passing"), doc="how a block is updated"
+    )
+    partition: str = option(
+        "variable", choices=("variable", "order", "sort"), doc="how forests are made"
     )
 
     name = "bcd"
@@ -111,22 +125,38 @@ class BCD(Method):
         return rate_of(self.selection, sweeps)
 
     def supports(self, problem: Any) -> str | None:
-        """Return None for penalised least squares over a box and for logistic regression."""
+        """Return None for least squares, logistic regression and quadratics, or the reason."""
+        form: Any = problem.form()
+        forest = self.update == "message-passing"
+        if isinstance(form, QuadraticForm):
+            if not forest:
+                return None
+            if not is_free(form):
+                return "message passing takes no penalty and no bounds"
+            known = FOREST_RULES["variable" if self.partition == "variable" else "fixed"]
+            return None if self.selection in known else f"forests are chosen by {', '.join(known)}"
+        if forest:
+            return "message passing needs a quadratic on a graph"
         reason = unsupported(problem)
         if reason is None and RULES.index(self.selection) >= GREEDY:
-            loss = problem.form().loss
-            reason = None if loss == "squared" else f"selection {self.selection!r} of its loss"
+            reason = None if form.loss == "squared" else f"selection {self.selection!r} of its loss"
         return reason
 
     def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> _Prepared:
         """Gather the arrays of the kernels."""
         engine = self._engine(problem)
         sweep = self.block_size is None and RULES.index(self.selection) < GREEDY
+        sweep = sweep and self.update != "message-passing"
         call = max(1, CALL // engine.column)
         return _Prepared(engine, engine.sweep if sweep else 1, REFRESH * engine.sweep, call)
 
     def _engine(self, problem: Any) -> Engine:
-        ready = smooth(problem, centred=not problem.form().X.is_sparse)
+        form: Any = problem.form()
+        if isinstance(form, QuadraticForm):
+            if self.update == "message-passing":
+                return ForestEngine(form, self.selection, self.partition)
+            return GraphEngine(form, self.selection)
+        ready = smooth(problem, centred=not form.X.is_sparse)
         if isinstance(ready, Squared):
             return SquaredEngine(ready, self.selection)
         return LogisticEngine(ready, self.selection, self.update == "newton")
