@@ -167,6 +167,8 @@ class RateFit:
         return f"RateFit({self.form}, {numbers}, k = {self.window[0]} to {self.window[1]})"
 
 
+LARGEST_POWER = 8.0
+
 UNDETERMINED = RateFit("undetermined", np.nan, np.nan, np.nan, np.nan, (0, 0), np.nan)
 
 
@@ -238,7 +240,7 @@ def fit_rate(nit: ArrayLike, error: ArrayLike, *, floor: float = 0.0, seed: int 
     >>> fit_rate([0, 1, 2, 3, 4], [0.5, 0.25, 0.25**2, 0.25**4, 0.25**8])
     RateFit(superlinear, order = 2 [2, 2], k = 0 to 4)
     """
-    k, raw = _checked_record(nit, error)
+    k, raw = curves.checked_record(nit, error)
     if not floor >= 0:
         raise ProblemError(f"floor: expected a number >= 0, got {floor}")
     best = np.minimum.accumulate(raw)
@@ -268,7 +270,14 @@ def fit_rate(nit: ArrayLike, error: ArrayLike, *, floor: float = 0.0, seed: int 
     if not falls:
         return UNDETERMINED
     form = max(falls, key=lambda form: falls[form][0])
-    return _refined(form, records[form], falls[form][1], np.random.default_rng(seed))
+    fit = _refined(form, records[form], falls[form][1], np.random.default_rng(seed))
+    if form == "sublinear" and fit.exponent > LARGEST_POWER:
+        # A power like that, far from k = 0, is q^k seen through a logarithm.
+        if "linear" not in falls:
+            return UNDETERMINED
+        again = np.random.default_rng(seed)
+        return _refined("linear", records["linear"], falls["linear"][1], again)
+    return fit
 
 
 def check_bound(
@@ -314,22 +323,6 @@ def check_bound(
     ratio[np.isposinf(b)] = 0.0
     worst = int(np.argmax(ratio))
     return float(ratio[worst]), int(k[worst]), bool(ratio[worst] <= 1 + rtol)
-
-
-def _checked_record(nit: ArrayLike, error: ArrayLike) -> tuple[Array, Array]:
-    """Return the entries with a usable error; -inf and negative errors stay, to end the record."""
-    try:
-        k, e = np.asarray(nit, dtype=float), np.asarray(error, dtype=float)
-    except (TypeError, ValueError) as failure:
-        raise ProblemError(f"nit and error: expected numbers, {failure}") from None
-    if k.ndim != 1 or e.shape != k.shape:
-        raise ProblemError(
-            f"error: expected a vector as long as nit, got shapes {k.shape} and {e.shape}"
-        )
-    if not np.isfinite(k).all() or (k < 0).any() or (np.diff(k) <= 0).any():
-        raise ProblemError("nit: expected finite, strictly increasing numbers >= 0")
-    usable = ~(np.isnan(e) | np.isposinf(e))
-    return k[usable], e[usable]
 
 
 def _superlinear(k: Array, best: Array) -> RateFit | None:
@@ -393,7 +386,7 @@ def _refined(
         high=float(high),
         window=(int(record.last[stretch[0]]), int(record.last[stretch[-1]])),
         error=float(np.sqrt(grid.square[best])),
-        constant=float(np.exp(grid.offset[best])),
+        constant=float(np.exp(min(grid.offset[best], 700.0))),
         shift=float(grid.shift[best]),
         plateau=float(grid.plateau[best]),
     )

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import ProblemError
 
 Array = NDArray[np.float64]
 
@@ -178,3 +180,19 @@ def sub_windows(x: Array, rng: np.random.Generator) -> Array:
     inside = (x >= start) & (x <= start + length)
     inside[inside.sum(axis=1) < 4] = True
     return np.asarray(inside, dtype=np.float64)
+
+
+def checked_record(nit: ArrayLike, error: ArrayLike) -> tuple[Array, Array]:
+    """Return the entries with a usable error; -inf and negative errors stay, to end the record."""
+    try:
+        k, e = np.asarray(nit, dtype=float), np.asarray(error, dtype=float)
+    except (TypeError, ValueError) as failure:
+        raise ProblemError(f"nit and error: expected numbers, {failure}") from None
+    if k.ndim != 1 or e.shape != k.shape:
+        raise ProblemError(
+            f"error: expected a vector as long as nit, got shapes {k.shape} and {e.shape}"
+        )
+    if not np.isfinite(k).all() or (k < 0).any() or (np.diff(k) <= 0).any():
+        raise ProblemError("nit: expected finite, strictly increasing numbers >= 0")
+    usable = ~(np.isnan(e) | np.isposinf(e))
+    return k[usable], e[usable]

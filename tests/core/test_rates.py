@@ -247,3 +247,10 @@ def test_check_bound_bad_input(error, bound, field):
         check_bound([1, 2], error, bound)
     with pytest.raises(ProblemError):
         check_bound([], [], [])
+
+
+def test_a_late_stretch_of_a_linear_law_is_no_huge_power():
+    k = np.arange(150, 311)
+    wiggle = 1 + 0.5 * np.sin(0.3 * k + 2)
+    fit = fit_rate(k, 0.9**k * wiggle)
+    assert fit.form == "linear" and fit.factor == pytest.approx(0.9, rel=0.02)
