@@ -76,6 +76,7 @@ from fejer.problems.bilevel.quadratic_bilevel import QuadraticBilevel as Quadrat
 from fejer.problems.monotone.regularized_game import RegularizedGame as RegularizedGame
 from fejer.problems.bilevel.ridge_bilevel import RidgeBilevel as RidgeBilevel
 from fejer.solvers.transport.sns import SNS as SNS
+from fejer.problems.sparse.svm_dual import SVMDual as SVMDual
 from fejer.solvers.transport.sinkhorn import Sinkhorn as Sinkhorn
 from fejer.solvers.transport.sinkhorn_log import SinkhornLog as SinkhornLog
 from fejer.problems.smooth_problem import SmoothProblem as SmoothProblem
@@ -86,6 +87,7 @@ from fejer.solvers.monotone.vr_extragradient import VRExtragradient as VRExtragr
 from fejer.solvers.monotone.vr_halpern import VRHalpern as VRHalpern
 from fejer.solvers.monotone.vr_halpern_proximal import VRHalpernProximal as VRHalpernProximal
 from fejer.solvers.lowrank import als as als
+from fejer.solvers.lowrank import altmin as altmin
 from fejer.problems import forms as forms
 from fejer.problems.bilevel import hypergradient as hypergradient
 from fejer.solvers.linear import linprog as linprog

@@ -42,7 +42,7 @@ def expected(whole: float, each: float, m: int, batch: int) -> float:
 def in_place(inclusion: Any) -> tuple[bool, tuple[Any, ...]]:
     """Return (compiled, (F, component, resolvent, difference)), all writing into their last.
 
-    Compiled where all functions are; else Python functions around them, with a difference.
+    Component and difference add. Compiled where all functions are, else in Python.
     """
     names = ("F", "component", "resolvent", "component_difference")
     given = [getattr(inclusion, name) is not None for name in names]
@@ -53,11 +53,12 @@ def in_place(inclusion: Any) -> tuple[bool, tuple[Any, ...]]:
     if all(part is not None for part, there in zip(parts, given, strict=True) if there):
         return True, parts
 
-    def difference(x: Array, y: Array, indices: Any, out: Array) -> None:
-        out += inclusion.mean_difference(x, y, indices)
-
-    resolvent = written(inclusion.resolve) if given[2] else None
-    return False, (written(inclusion.apply), None, resolvent, difference)
+    return False, (
+        written(inclusion.apply),
+        added(inclusion.mean_component),
+        written(inclusion.resolve) if given[2] else None,
+        added(inclusion.mean_difference) if given[3] else None,
+    )
 
 
 def written(function: Callable[..., Array]) -> Callable[..., None]:
@@ -67,6 +68,15 @@ def written(function: Callable[..., Array]) -> Callable[..., None]:
         arguments[-1][:] = function(*arguments[:-1])
 
     return write
+
+
+def added(function: Callable[..., Array]) -> Callable[..., None]:
+    """Return the function with one argument more, to which it adds what it would return."""
+
+    def add(*arguments: Any) -> None:
+        arguments[-1][:] += function(*arguments[:-1])
+
+    return add
 
 
 def _estimate(problem: Any, rng: np.random.Generator) -> tuple[float, int, int]:
