@@ -137,14 +137,17 @@ def costs(records: Sequence[Record], what: str = "wall") -> Costs:
     -------
     Costs
         A solver that was skipped, or that is certified nowhere, has no column: the one is not
-        slow, and the other has nothing to show.
+        slow, and the other has nothing to show. A problem on which one of the others has not been
+        run has no row.
     """
     names = list(dict.fromkeys(map(solver, records)))
     problems = list(dict.fromkeys(map(problem, records)))
     cost = np.full((len(problems), len(names)), np.inf)
+    run = np.zeros(cost.shape, dtype=bool)
     left_out: dict[str, str] = {}
     for record in records:
         row, column = problems.index(problem(record)), names.index(solver(record))
+        run[row, column] = True
         if what in ("work", "nit") and "peer" in record["job"]:
             left_out[names[column]] = "counts no passes over the data"
         elif record["status"] == "SKIPPED":
@@ -155,11 +158,12 @@ def costs(records: Sequence[Record], what: str = "wall") -> Costs:
     for column, name in enumerate(names):
         if not np.isfinite(cost[:, column]).any():
             left_out.setdefault(name, "without a certificate anywhere")
-    kept = [i for i, name in enumerate(names) if name not in left_out]
+    kept = np.array([i for i, name in enumerate(names) if name not in left_out], dtype=int)
+    rows = np.flatnonzero(run[:, kept].all(axis=1))
     return Costs(
-        cost[:, kept],
-        tuple(problems),
-        tuple(names[i] for i in kept),
+        cost[np.ix_(rows, kept)],
+        tuple(problems[i] for i in rows),
+        tuple(names[i] for i in kept) if rows.size else (),
         dict(sorted(left_out.items())),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -202,7 +203,12 @@ class Suite:
                 shared["memory"] = self.memory and seed == self.seeds[0] and instance.size > 0
                 for contender in self.contenders:
                     if instance.problem in (contender.problems or (instance.problem,)):
-                        yield {**shared, "contender": asdict(contender)}
+                        yield _plain({**shared, "contender": asdict(contender)})
                 for peer in self.peers if peers else ():
                     if instance.problem in (peer.problems or (instance.problem,)):
-                        yield {**shared, "peer": asdict(peer)}
+                        yield _plain({**shared, "peer": asdict(peer)})
+
+
+def _plain(job: Record) -> Record:
+    """The job as it comes back from a store: lists for tuples."""
+    return json.loads(json.dumps(job))  # type: ignore[no-any-return]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from fejer.evidence import Array
+from fejer.problems.transport.entropic_ot import EntropicOT
 from fejer.solvers.transport._fused import fused_pass as one_pass
 
-__all__ = ["fused_pass", "instance"]
+__all__ = ["entropic", "fused_pass", "instance"]
 
 
 def instance(kind: str, n: int, seed: int = 0) -> tuple[Array, Array, Array]:
@@ -57,6 +58,32 @@ def instance(kind: str, n: int, seed: int = 0) -> tuple[Array, Array, Array]:
             image += rng.random() * np.exp(-distances / (2 * width**2))
         images.append(image / image.sum())
     return images[0], images[1], _squared(points, points)
+
+
+def entropic(kind: str, n: int, eps_rel: float = 0.02, *, seed: int = 0) -> EntropicOT:
+    """Return an instance as a problem.
+
+    Parameters
+    ----------
+    kind, n
+        As in `instance`.
+    eps_rel : float, default 0.02
+        Weight of the entropy, as a share of the largest cost.
+    seed : int, default 0
+        Seed of the generator.
+
+    Returns
+    -------
+    EntropicOT
+        With a dense cost.
+
+    Examples
+    --------
+    >>> from fejer.benchmarks.instances.transport import entropic
+    >>> entropic("lap", 20).epsilon < 0.02
+    True
+    """
+    return EntropicOT(*instance(kind, n, seed), eps_rel=eps_rel)
 
 
 def _squared(x: Array, y: Array) -> Array:

@@ -98,7 +98,9 @@ def df_sane(problem: FixedPoint) -> Solve:
     callable
         ``solve(tol)``; tol bounds the residual in units of the problem's scale.
     """
-    from scipy.optimize import root
+    import scipy.optimize
+
+    root: Any = scipy.optimize.root
 
     residual, x0 = _equation(problem)
 
@@ -126,7 +128,9 @@ def slsqp(problem: EqualityNLP) -> Solve:
     callable
         ``solve(tol)``; tol is ``ftol``, a change of the objective.
     """
-    from scipy.optimize import minimize
+    import scipy.optimize
+
+    minimize: Any = scipy.optimize.minimize  # its stubs know no dicts of arguments
 
     constraints: list[dict[str, Any]] = []
     if problem.linear is not None:
@@ -161,7 +165,10 @@ def trust_constr(problem: EqualityNLP) -> Solve:
     callable
         ``solve(tol)``; tol is ``gtol``, the norm of the Lagrangian's gradient.
     """
-    from scipy.optimize import LinearConstraint, NonlinearConstraint, minimize
+    import scipy.optimize
+    from scipy.optimize import LinearConstraint, NonlinearConstraint
+
+    minimize: Any = scipy.optimize.minimize
 
     settings = _functions(problem)
     second: dict[str, Any] = {}
