@@ -1,0 +1,87 @@
+"""The suites that come with the package."""
+
+import pytest
+
+import fejer
+from fejer.benchmarks import records
+from fejer.benchmarks.engine import run
+from fejer.benchmarks.store import Store
+from fejer.benchmarks.suite import Instance
+from fejer.benchmarks.suites import load, suites
+from fejer.method import find
+
+SUITES = suites()
+FAMILIES = {"transport", "lasso", "fixed-point", "linear", "completion", "bilevel-quadratic"}
+
+
+def test_the_families_have_a_suite():
+    assert FAMILIES | {"constrained", "smoke"} <= set(SUITES)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_names_are_unique_and_told(name):
+    suite = SUITES[name]
+    for things in (suite.instances, suite.contenders, suite.peers):
+        names = [thing.name for thing in things]
+        assert len(names) == len(set(names))
+    assert suite.title and suite.instances and suite.contenders
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_sizes_of_a_family_differ(name):
+    sized = [(i.family, i.size) for i in SUITES[name].instances if i.size]
+    assert len(sized) == len(set(sized))
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [pytest.param(i, id=f"{n}: {i.name}") for n, s in SUITES.items() for i in s.instances],
+)
+def test_instances_are_built_alike_from_one_seed(instance):
+    first, second = instance.build(0), instance.build(0)
+    assert isinstance(first, getattr(fejer, instance.problem))
+    assert first.judge(first.initial_point()).fun == second.judge(second.initial_point()).fun
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_contenders_treat_what_they_are_run_on(name):
+    for job in SUITES[name].jobs():
+        chosen = job["contender"]
+        problem = Instance(**job["instance"]).build(job["seed"])
+        assert find(chosen["method"], problem, chosen["options"]).name == chosen["method"]
+
+
+def test_linear_reads_a_folder(tmp_path, monkeypatch):
+    from importlib import reload
+
+    from fejer.benchmarks.suites import linear
+
+    rows = "ROWS", " N cost", " G need", "COLUMNS", " x cost 2 need 1", "RHS", " r need 3", "ENDATA"
+    (tmp_path / "tiny.MPS").write_text("\n".join(rows))
+    (tmp_path / "notes.txt").write_text("nothing")
+    monkeypatch.setenv("FEJER_MPS", str(tmp_path))
+    try:
+        suite = reload(linear).SUITE
+        assert [instance.name for instance in suite.instances] == ["tiny"]
+        problem = suite.instances[0].build(0)
+        assert problem.c.tolist() == [2.0] and problem.row_lower.tolist() == [3.0]
+        (tmp_path / "tiny.MPS").write_text("\n".join(rows).replace("3", "4"))
+        with pytest.raises(fejer.FejerError, match="has changed"):
+            suite.instances[0].build(0)
+    finally:
+        monkeypatch.delenv("FEJER_MPS")
+        reload(linear)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("peer", load("smoke").peers, ids=lambda peer: peer.name)
+def test_every_rival_solves_a_small_instance_of_its_class(tmp_path, peer):
+    from dataclasses import replace
+
+    pytest.importorskip(peer.requires)
+    smoke = load("smoke")
+    fitting = tuple(i for i in smoke.instances if i.problem in peer.problems)
+    alone = replace(smoke, instances=fitting, contenders=(), peers=(peer,), seeds=(0,), repeats=2)
+    with Store(tmp_path / "r") as store:
+        (found,) = run(alone, store, peers=True, progress=False)
+    assert records.solved(found), found["reason"] or found["certificate"]
