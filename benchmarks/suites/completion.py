@@ -1,0 +1,32 @@
+"""Matrix completion: photographs with missing pixels, and planted matrices."""
+
+from fejer.benchmarks.suite import Contender, Instance, Suite
+
+SUITE = Suite(
+    name="completion",
+    title="Matrix completion",
+    instances=(
+        *(
+            Instance(
+                "MatrixCompletion",
+                "fejer.benchmarks.instances.pictures:damaged_photograph",
+                {"name": name, "reduce": reduce, "rank": 20},
+                f"photograph {name}, half of the pixels missing, reduced by {reduce}",
+            )
+            for name, reduce in (("flower", 8), ("china", 8), ("flower", 4))
+        ),
+        *(
+            Instance(
+                "MatrixCompletion",
+                params={"m": n, "n": n, "rank": 4, "reg": reg, "noise": 0.01 if reg else 0.0},
+                label=f"planted rank 4, {n} x {n}, reg {reg:g}",
+                size=0.0 if reg else float(n),
+                family="planted, reg 0",
+            )
+            for n, reg in ((100, 0.0), (200, 0.0), (400, 0.0), (200, 1.0))
+        ),
+    ),
+    contenders=(Contender("als"), Contender("als", {"start": "random"}, "als, random start")),
+    seeds=(0, 1),
+    memory=True,
+)
