@@ -31,7 +31,8 @@ class LinearForm:
     loss : str
         ``"squared"`` (1/2 sum of squares), ``"logistic"``, ``"multinomial"``.
     l1, l2, lower, upper : array, shape (d,)
-        Penalty weights and bounds of each coordinate.
+        Penalty weights and bounds of each coordinate. A negative l1 over ``w >= 0`` is a linear
+        term.
     groups : array of int, shape (d,), optional
         Group of each coordinate, where the l1 part is a sum of group norms.
     n_classes : int

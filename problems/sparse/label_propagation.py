@@ -49,8 +49,8 @@ class LabelPropagation(Blockwise, Problem):
 
     Notes
     -----
-    Variable: the values of the unlabelled nodes, in their order; the view ``all_values`` is the vector
-    of all nodes.
+    Variable: the values of the unlabelled nodes, in their order; the view ``all_values`` is the
+    vector of all nodes.
 
     Certificate: a rigorous bound of ``max_i |x_i - x*_i|``, over the spread of the labels (the
     median distance from their median, or where that is 0 their range, or their modulus). A is an

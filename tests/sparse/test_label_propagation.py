@@ -48,9 +48,9 @@ def lattice(size):
 
 @pytest.mark.parametrize("method, options", METHODS)
 def test_solution_is_that_of_the_linear_system(method, options):
-    problem, best = instance()
-    result = fejer.minimize(problem, method=method, options=options, tol=1e-9)
-    assert result.success and np.abs(result.x - best).max() <= 1e-9 * result.certificate.scale
+    problem, best = instance(50, 0)
+    result = fejer.minimize(problem, method=method, options=options, tol=1e-8)
+    assert result.success and np.abs(result.x - best).max() <= 1e-8 * result.certificate.scale
     values = result.all_values
     np.testing.assert_array_equal(values[np.isnan(problem.labels)], result.x)
 
@@ -90,7 +90,7 @@ def test_value_bounds_the_error(n, seed):
 
 def test_a_long_chain_with_one_label():
     """The residual over the right-hand side gave 9.9e-7 where the error was 50."""
-    n = 10_000
+    n = 4000
     chain = scipy.sparse.diags_array([np.ones(n - 1), np.ones(n - 1)], offsets=[-1, 1]).tocsc()
     labels = np.full(n, np.nan)
     labels[0] = 100.0
