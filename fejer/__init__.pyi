@@ -55,6 +55,8 @@ from fejer.problems.monotone.fixed_point import FixedPoint as FixedPoint
 from fejer.solvers.monotone.forward_backward import ForwardBackward as ForwardBackward
 from fejer.solvers.monotone.gda import GDA as GDA
 from fejer.solvers.monotone.graal import GRAAL as GRAAL
+from fejer.problems.monotone.group_dro_logistic import GroupDROLogistic as GroupDROLogistic
+from fejer.problems.sparse.group_lasso import GroupLasso as GroupLasso
 from fejer.solvers.monotone.halpern import Halpern as Halpern
 from fejer.solvers.general.highs import Highs as Highs
 from fejer.solvers.bilevel.hoag import Hoag as Hoag
@@ -74,15 +76,18 @@ from fejer.problems.bilevel.multinomial_bilevel import MultinomialBilevel as Mul
 from fejer.solvers.sparse.n_batch_perceptron import NBatchPerceptron as NBatchPerceptron
 from fejer.solvers.sparse.nlr_gd import NLRGD as NLRGD
 from fejer.solvers.linear.pdhg import Pdhg as Pdhg
+from fejer.solvers.bilevel.penalty import Penalty as Penalty
 from fejer.solvers.sparse.perceptron import Perceptron as Perceptron
 from fejer.problems.transport.plan import Plan as Plan
 from fejer.problems.transport.point_cloud import PointCloud as PointCloud
+from fejer.problems.monotone.policy_evaluation import PolicyEvaluation as PolicyEvaluation
 from fejer.solvers.monotone.popov import Popov as Popov
 from fejer.problems.bilevel.quadratic_bilevel import QuadraticBilevel as QuadraticBilevel
 from fejer.problems.transport.quadratic_ot import QuadraticOT as QuadraticOT
 from fejer.problems.monotone.quadratic_saddle import QuadraticSaddle as QuadraticSaddle
 from fejer.problems.monotone.regularized_game import RegularizedGame as RegularizedGame
 from fejer.problems.bilevel.ridge_bilevel import RidgeBilevel as RidgeBilevel
+from fejer.problems.monotone.robust_regression import RobustRegression as RobustRegression
 from fejer.solvers.transport.sns import SNS as SNS
 from fejer.problems.sparse.svm_dual import SVMDual as SVMDual
 from fejer.problems.monotone.saddle_point import SaddlePoint as SaddlePoint

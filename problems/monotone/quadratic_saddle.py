@@ -25,7 +25,7 @@ SLIGHTLY_NEGATIVE = -1e-10  # eigenvalue over the largest one that rounding expl
 
 
 @dataclass(frozen=True, eq=False)
-class QuadraticField:
+class _QuadraticField:
     """``F(x, y) = (H x - h - A'y, A x - b + Q y)``."""
 
     H: Matrix | None
@@ -145,7 +145,7 @@ class QuadraticSaddle(Saddle):
 
     def build_inclusion(self) -> MonotoneInclusion:
         """Build the inclusion with its Lipschitz constant."""
-        field: Any = QuadraticField(self.H, self.A, self.Q, self.h, self.b)  # type: ignore[arg-type]
+        field: Any = _QuadraticField(self.H, self.A, self.Q, self.h, self.b)  # type: ignore[arg-type]
         diagonal = [0.0 if M is None else M.spectral_norm() for M in (self.H, self.Q)]  # type: ignore[union-attr]
         coupling = self.A.spectral_norm()  # type: ignore[union-attr]
         # Norms of the blocks in place of the blocks: never below the norm of the whole.

@@ -22,7 +22,7 @@ __all__ = ["SaddlePoint"]
 
 
 @dataclass(frozen=True, eq=False)
-class SaddleField:
+class _SaddleField:
     """``F(x, y) = (g_x, -g_y)`` of the two gradients."""
 
     gx: Callable[..., Any]
@@ -125,7 +125,7 @@ class SaddlePoint(Saddle):
         """Build the inclusion."""
         free = self.prox_x is None and self.prox_y is None
         return MonotoneInclusion(
-            SaddleField(self.gx, self.gy, self.n, self.m),
+            _SaddleField(self.gx, self.gy, self.n, self.m),
             self.n + self.m,
             resolvent=None if free else Pair(self.n, self.prox_x, self.prox_y),
             lipschitz=self.lipschitz,

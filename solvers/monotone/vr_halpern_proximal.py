@@ -222,6 +222,9 @@ class VRHalpernProximal(Method):
     Rate (no restarts): ``E ||u_k - J_{eta (F + G)} u_k|| <= 7 R / k``, so that accuracy eps costs
     ``O((m + sqrt(m) L_average R / eps) log)`` component calls. The point judged is v_k.
 
+    Pitfalls: in practice it is the slowest of the variance-reduced methods, often ten times slower
+    than ``vr-extragradient``; it is the one whose theorem covers operators that are only monotone.
+
     Cost per iteration: 2 b component calls, with probability p and at the end of an inner loop m
     more; one resolvent and about six passes over x. Memory: twelve vectors of length n, one of
     length m.
@@ -258,6 +261,7 @@ class VRHalpernProximal(Method):
     name = "vr-halpern-proximal"
     solves = (InclusionForm,)
     cites = ("arXiv:2310.02987",)
+    reach = 1e-4
 
     @property
     def rate(self) -> Rate:
