@@ -152,7 +152,7 @@ def checks(problem: Bilevel, x: Array) -> list[Check]:
         f = partial(_lower_value, problem)
         compare("grad_y_f", y, lambda v: f(x, v), problem.lower_gradient(x, y).dot)
         if problem.grad_x_f is not None:
-            slope = problem.lower_in_x(x, y)
+            slope = np.asarray(problem.lower_in_x(x, y))
             compare("grad_x_f", x, lambda u: f(u, y), slope.dot)
     for name in ("hvp_yy", "hess_yy"):
         if getattr(problem, name) is not None:

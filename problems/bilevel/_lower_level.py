@@ -118,6 +118,10 @@ class LowerLevel(Problem):
         lipschitz = c.hessian * size * distance if c.hessian else 0.0
         return min(lipschitz, 2 * c.lipschitz * size)
 
+    def lower_in_x(self, x: Array, y: Array) -> Array | None:
+        """Return ``grad_x f``, for methods without second derivatives; None where there is none."""
+        return None
+
     def chart_size(self, unit: float) -> float:
         """Return the length that one unit of t stands for, given the unit of F."""
         return 1.0

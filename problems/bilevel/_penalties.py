@@ -76,6 +76,10 @@ class Penalties(LowerLevel):
             floor=ROUNDING * norm(w * self.gather(np.abs(y * q))),
         )
 
+    def lower_in_x(self, x: Array, y: Array) -> Array:
+        """Return half of ``exp(x_k) sum over g(i) = k of y_i^2``."""
+        return 0.5 * np.exp(x) * self.gather(y * y)
+
     def groups(self) -> Any:
         """Return the number of the penalty of each coefficient."""
 

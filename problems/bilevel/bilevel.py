@@ -255,9 +255,10 @@ class Bilevel(SmoothLower):
         """Return ``grad_y f``."""
         return oracle.as_shape(oracle.call(self.grad_y_f, x, y), "grad_y_f", y.shape)
 
-    def lower_in_x(self, x: Array, y: Array) -> Array:
-        """Return ``grad_x f``."""
-        assert self.grad_x_f is not None
+    def lower_in_x(self, x: Array, y: Array) -> Array | None:
+        """Return ``grad_x f``; None where it is not supplied."""
+        if self.grad_x_f is None:
+            return None
         return oracle.as_shape(oracle.call(self.grad_x_f, x, y), "grad_x_f", x.shape)
 
     def product(self, x: Array, y: Array, source: str = "") -> Callable[[Array], Array]:
@@ -291,7 +292,7 @@ class Bilevel(SmoothLower):
         if self.jtv is not None:
             return oracle.as_shape(oracle.call(self.jtv, x, y, v), "jtv", x.shape)
         if self.grad_x_f is not None:
-            return callables.differences(lambda w: self.lower_in_x(x, w), y, v)
+            return callables.differences(lambda w: np.asarray(self.lower_in_x(x, w)), y, v)
         return oracle.central(lambda u: float(v @ self.lower_gradient(u, y)), x)[0]
 
     # ---- the oracles of the family ---------------------------------------------------------------

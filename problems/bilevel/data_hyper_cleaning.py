@@ -232,6 +232,15 @@ class DataHyperCleaning(Classification):
         """
         return 0.5 * float(largest_range(np.ascontiguousarray(U)))
 
+    def lower_in_x(self, x: Array, y: Array) -> Array:
+        """Return ``sigma'(x_i) CE_i / n_t``."""
+        T = self.X_train.matmat(self._matrix(y))
+        top = T.max(axis=1)
+        label = np.searchsorted(self.labels, self.y_train)
+        losses = top + np.log(np.exp(T - top[:, None]).sum(axis=1)) - T[np.arange(x.size), label]
+        s = self.row_weights(x)
+        return np.asarray(s * (1 - s) * losses / x.size)
+
     def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
         """Return ``w_i q'grad CE_i`` with ``w = 1/n_t`` times ``dt/dx`` or 1."""
         X, R = self.X_train, self._train(x, y).residual

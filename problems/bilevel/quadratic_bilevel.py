@@ -196,6 +196,10 @@ class QuadraticBilevel(QuadraticLower):
         """Return ``A2'(A2 y + A3 x - b2)``."""
         return self.A2.rmatvec(self._lower_residual(x, y))
 
+    def lower_in_x(self, x: Array, y: Array) -> Array:
+        """Return ``A3'(A2 y + A3 x - b2)``."""
+        return self.A3.rmatvec(self._lower_residual(x, y))
+
     def _lower_residual(self, x: Array, y: Array) -> Array:
         return self.A2.matvec(y) + (self.A3.matvec(x) - self.b2)
 

@@ -200,6 +200,15 @@ class TVDenoising(SmoothLower):
         out /= N
         return out.ravel()
 
+    def lower_in_x(self, x: Array, y: Array) -> Array:
+        """Return the derivatives of f along the logarithms of weight and smoothing."""
+        c, nu, N = self._parts(x)
+        Y = y.reshape(self.noisy.shape)
+        sizes = [np.sqrt(np.diff(Y, axis=axis) ** 2 + nu * nu) for axis in (1, 2)]
+        weight = sum(float(size.sum()) for size in sizes)
+        smoothing = sum(float((nu * nu / size).sum()) for size in sizes)
+        return np.array([c * weight, c * smoothing]) / N
+
     def evaluate(self, x: Array) -> _Edges:
         """Compute the weights of the edges; what is given is x and then y."""
         c, nu, _ = self._parts(x)
