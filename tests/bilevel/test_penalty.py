@@ -92,7 +92,7 @@ def test_what_it_needs():
 
 @pytest.mark.parametrize(
     "options",
-    [{"order": 3}, {"order": 0}, {"s0": 2.0}, {"s_min": 0.0}, {"inner": 0}, {"decay": -1}],,
+    [{"order": 3}, {"order": 0}, {"s0": 2.0}, {"s_min": 0.0}, {"inner": 0}, {"decay": -1}],
 )
 def test_options(options):
     with pytest.raises(fejer.OptionError, match="penalty"):
