@@ -34,7 +34,9 @@ class LinearForm:
         Penalty weights and bounds of each coordinate. A negative l1 over ``w >= 0`` is a linear
         term.
     groups : array of int, shape (d,), optional
-        Group of each coordinate, where the l1 part is a sum of group norms.
+        Group of each coordinate; the penalty then has ``sum_g group_weights_g ||w_g||`` too.
+    group_weights : array, shape (number of groups,), optional
+        Weights of the group norms.
     n_classes : int
         Columns of w, class by class, for the multinomial loss.
     intercept : bool
@@ -51,6 +53,7 @@ class LinearForm:
     lower: Array
     upper: Array
     groups: np.ndarray | None = None
+    group_weights: Array | None = None
     n_classes: int = 1
     intercept: bool = False
     sample_weight: Array | None = None

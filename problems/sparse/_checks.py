@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fejer.errors import ProblemError
 from fejer.evidence import Array
+from fejer.numerics.groups import group_labels
 from fejer.numerics.matrix import Matrix
 from fejer.problem import as_number, as_vector
 
@@ -15,6 +17,7 @@ __all__ = [
     "as_bound",
     "as_data",
     "as_flag",
+    "as_groups",
     "as_labels",
     "as_scale",
     "as_weights",
@@ -87,6 +90,20 @@ def as_flag(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise ProblemError(f"{name}: expected True or False, got {value!r:.80}")
     return bool(value)
+
+
+def as_groups(value: Any, n: int) -> NDArray[np.intp]:
+    """Check a description of groups; returns the read-only group of each of n coordinates."""
+    try:
+        if value is None or isinstance(value, str):
+            raise ProblemError(f"groups: expected a size, labels or index lists, got {value!r:.80}")
+        groups = group_labels(value, n)
+    except ProblemError:
+        raise
+    except (TypeError, ValueError, IndexError) as error:
+        raise ProblemError(f"groups: expected a partition, got {value!r:.80}") from error
+    groups.flags.writeable = False
+    return groups
 
 
 def as_labels(y: Array, name: str = "y") -> Array:

@@ -11,7 +11,7 @@ from fejer.problems.forms import LinearForm
 if TYPE_CHECKING:
     import cvxpy as cp
 
-__all__ = ["logistic_model", "oracle", "squares_model"]
+__all__ = ["group_model", "logistic_model", "oracle", "squares_model"]
 
 
 def squares_model(form: LinearForm, per: float) -> cp.Problem:
@@ -27,6 +27,18 @@ def logistic_model(form: LinearForm, per: float) -> cp.Problem:
     cvxpy, w, fit = _variables(form)
     weights = np.ones(form.y.size) if form.sample_weight is None else form.sample_weight
     objective = weights @ cvxpy.logistic(cvxpy.multiply(-form.y, fit))
+    return _penalised(cvxpy, form, w, objective, per)
+
+
+def group_model(form: LinearForm, per: float) -> cp.Problem:
+    """Return a loss under group norms as a model, with the same variables."""
+    cvxpy, w, fit = _variables(form)
+    if form.loss == "logistic":
+        objective = cvxpy.sum(cvxpy.logistic(cvxpy.multiply(-form.y, fit)))
+    else:
+        objective = 0.5 * cvxpy.sum_squares(form.y - fit)
+    for g, weight in enumerate(form.group_weights):  # type: ignore[arg-type]
+        objective += weight * cvxpy.norm(w[np.flatnonzero(form.groups == g)])
     return _penalised(cvxpy, form, w, objective, per)
 
 

@@ -10,7 +10,7 @@ from fejer.evidence import Array
 from fejer.problems.forms import LinearForm
 from fejer.problems.sparse._design import Design, design_of, frozen
 
-__all__ = ["Squared", "squared"]
+__all__ = ["Squared", "penalty", "squared"]
 
 
 class Squared(NamedTuple):
@@ -80,7 +80,7 @@ class Squared(NamedTuple):
 
     def penalty(self, w: Array) -> float:
         """The penalty at w."""
-        return float(self.l1 @ np.abs(w)) + 0.5 * float(self.l2 @ (w * w))
+        return penalty(self.form, self.l1, self.l2, w)
 
     def enter(self, x: Array) -> Array:
         """The coefficients of a point, projected on the box."""
@@ -96,6 +96,15 @@ class Squared(NamedTuple):
     def value(self, w: Array) -> float:
         """The objective at w with the best constant, in the scaling of the form."""
         return self.loss(self.product(w)) + self.penalty(w)
+
+
+def penalty(form: LinearForm, l1: Array, l2: Array, w: Array) -> float:
+    """The penalty of a form at w, with these weights of its coordinates."""
+    total = float(l1 @ np.abs(w)) + 0.5 * float(l2 @ (w * w))
+    if form.groups is not None and form.group_weights is not None:
+        squares = np.bincount(form.groups, w * w, minlength=form.group_weights.size)
+        total += float(form.group_weights @ np.sqrt(squares))
+    return total
 
 
 def squared(problem: Any) -> Squared:

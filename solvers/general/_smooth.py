@@ -19,7 +19,7 @@ from fejer.problems.forms import LinearForm
 from fejer.problems.sparse._design import design_of, frozen
 from fejer.problems.sparse._logits import logistic_pull
 
-from ._linear import Squared, squared
+from ._linear import Squared, penalty, squared
 
 __all__ = ["Logit", "sigmoid_pull", "smooth", "unsupported"]
 
@@ -114,7 +114,7 @@ class Logit:
 
     def penalty(self, w: Array) -> float:
         """The penalty at w."""
-        return float(self.l1 @ np.abs(w)) + 0.5 * float(self.l2 @ (w * w))
+        return penalty(self.form, self.l1, self.l2, w)
 
     def value(self, w: Array) -> float:
         """The objective at w, in the scaling of the form."""
@@ -153,6 +153,4 @@ def unsupported(problem: Any) -> str | None:
     form = problem.form()
     if not isinstance(form, LinearForm) or form.loss not in LOSSES:
         return "its loss is neither a sum of squares nor logistic"
-    if form.groups is not None:
-        return "its penalty has groups"
     return None

@@ -13,6 +13,7 @@ from fejer.problems.forms import Blockwise, QuadraticForm
 
 from ._bcd_rates import rate_of
 from ._coordinates import GREEDY, RULES, BCDState, Engine, LogisticEngine, SquaredEngine
+from ._groups import GroupEngine
 from ._linear import Squared
 from ._quadratics import ForestEngine, GraphEngine, is_free
 from ._smooth import smooth, unsupported
@@ -40,7 +41,8 @@ class BCD(Method):
 
     ``w_j <- clip(soft(q_j w_j + z_j'r, l1_j) / (q_j + l2_j), lower_j, upper_j)``, ``q_j =
     ||z_j||^2``, ``r = z - Z w``, for penalised least squares over a box; for penalised logistic
-    regression the same step with a bound of the curvature in the place of ``q_j``.
+    regression the same step with a bound of the curvature in the place of ``q_j``; and under group
+    norms a proximal gradient step on one group after another.
 
     Attributes
     ----------
@@ -139,7 +141,8 @@ class BCD(Method):
             return "message passing needs a quadratic on a graph"
         reason = unsupported(problem)
         if reason is None and RULES.index(self.selection) >= GREEDY:
-            reason = None if form.loss == "squared" else f"selection {self.selection!r} of its loss"
+            plain = form.loss == "squared" and form.groups is None
+            reason = None if plain else f"selection {self.selection!r} with its loss or penalty"
         return reason
 
     def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> _Prepared:
@@ -157,6 +160,8 @@ class BCD(Method):
                 return ForestEngine(form, self.selection, self.partition)
             return GraphEngine(form, self.selection)
         ready = smooth(problem, centred=not form.X.is_sparse)
+        if form.groups is not None:
+            return GroupEngine(ready, self.selection)
         if isinstance(ready, Squared):
             return SquaredEngine(ready, self.selection)
         return LogisticEngine(ready, self.selection, self.update == "newton")

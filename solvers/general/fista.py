@@ -170,12 +170,19 @@ class FISTA(Method):
         """Make n iterations."""
         ready = prep.ready
         penalty = (ready.l1, ready.l2, ready.lower, ready.upper)
+        weights = ready.form.group_weights
         for _ in range(n):
             if state.finished:
                 return True
             g = ready.adjoint(ready.pull(state.fit_ahead))
             new = np.empty_like(g)
-            uphill, moved = forward_backward(state.ahead, g, state.w, new, *penalty, prep.step)
+            point = (state.ahead, g, state.w, new)
+            if weights is None:
+                uphill, moved = forward_backward(*point, *penalty, prep.step)
+            else:
+                uphill, moved = forward_backward_groups(
+                    *point, ready.l1, ready.form.groups, weights, prep.step
+                )
             fit = ready.product(new)
             again = prep.gradient and uphill > 0.0
             if prep.function:
@@ -235,6 +242,28 @@ def forward_backward(v, g, w, new, l1, l2, lower, upper, step):
         else:
             u = 0.0
         u = min(max(u / (1.0 + step * l2[j]), lower[j]), upper[j])
+        new[j] = u
+        uphill += (v[j] - u) * (u - w[j])
+        moved = max(moved, abs(u - w[j]), abs(u - v[j]))
+    return uphill, moved
+
+
+@kernel
+def forward_backward_groups(v, g, w, new, l1, groups, weights, step):
+    """As `forward_backward` under group norms and moduli, without bounds."""
+    sizes = np.zeros(weights.size)
+    for j in range(v.size):
+        u = v[j] + step * g[j]
+        u = math.copysign(max(abs(u) - step * l1[j], 0.0), u)
+        new[j] = u
+        sizes[groups[j]] += u * u
+    for k in range(weights.size):
+        size = math.sqrt(sizes[k])
+        sizes[k] = 1.0 - step * weights[k] / size if size > step * weights[k] else 0.0
+    uphill = 0.0
+    moved = 0.0
+    for j in range(v.size):
+        u = new[j] * sizes[groups[j]]
         new[j] = u
         uphill += (v[j] - u) * (u - w[j])
         moved = max(moved, abs(u - w[j]), abs(u - v[j]))
