@@ -200,6 +200,16 @@ def c_transform(C, start, shift, g, f):
 
 
 @kernel
+def column_minima(C, start, shift, f, least):
+    """``least_j <- min(least_j, min_i C_ij - shift - f_i)``."""
+    for k in range(C.shape[0]):
+        fi, row = f[start + k], C[k]
+        for j in range(row.size):
+            value = (row[j] - shift) - fi
+            least[j] = value if value < least[j] else least[j]
+
+
+@kernel
 def column_maxima(C, start, shift, f, top):
     """``top_j <- max(top_j, max_i f_i - (C_ij - shift))``."""
     for k in range(C.shape[0]):

@@ -11,10 +11,9 @@ import numpy as np
 from fejer.errors import ProblemError
 from fejer.evidence import EMPTY, Array, Certificate, failed
 from fejer.problem import Problem, as_number
-from fejer.problems.transport._cost import as_cost
+from fejer.problems.transport._balanced import Balanced, cost_bound, no_plan
 from fejer.problems.transport._gibbs import ROUNDING
 from fejer.problems.transport._instances import clouds, transport_model
-from fejer.problems.transport._polytope import Polytope, as_weights
 from fejer.problems.transport._rounding import GibbsRows, Rounded, round_gibbs
 from fejer.problems.transport.plan import Plan
 
@@ -27,7 +26,7 @@ KIND = "duality gap"
 
 
 @dataclass(frozen=True, eq=False)
-class EntropicOT(Problem):
+class EntropicOT(Balanced, Problem):
     """Optimal transport with an entropy term.
 
     min over ``P >= 0`` with ``P 1 = a``, ``P' 1 = b`` of
@@ -109,9 +108,7 @@ class EntropicOT(Problem):
     )
 
     def __post_init__(self) -> None:
-        cost = as_cost(self.cost)
-        a, b = as_weights(self.a, self.b, cost.shape)
-        self.set(a=a, b=b, cost=cost)
+        self.check_weights()
         if (self.eps is None) == (self.eps_rel is None):
             given = "neither" if self.eps is None else "both"
             raise ProblemError(f"eps, eps_rel: expected exactly one of them, got {given}")
@@ -123,16 +120,8 @@ class EntropicOT(Problem):
         if self.eps_rel is not None and not self.epsilon >= 1e-100:
             text = f"expected a largest cost > 0, got {self._largest:.6g}; use eps"
             raise ProblemError(f"eps_rel: {text}")
-        self.polytope  # noqa: B018  (checks that no atom is cut off)
 
     # ---- what depends on the data ----------------------------------------------------------
-    @property
-    def polytope(self) -> Polytope:
-        """The atoms with weight, their costs, and the size of these."""
-        return self.fact(  # type: ignore[no-any-return]
-            "polytope", ("a", "b", "cost"), lambda: Polytope(self.a, self.b, self.cost)
-        )
-
     @property
     def epsilon(self) -> float:
         """Weight of the entropy in the units of the cost."""
@@ -152,10 +141,6 @@ class EntropicOT(Problem):
             return 4
         vanish = self._largest - polytope.shift > 700 * self.epsilon
         return 100 if vanish or not polytope.cost.finite else 24
-
-    def initial_point(self) -> Array:
-        """Return potentials 0."""
-        return np.zeros(self.a.size + self.b.size)
 
     def auto(self) -> tuple[str, ...]:
         """Return method names, the first choice first."""
@@ -206,15 +191,10 @@ class EntropicOT(Problem):
 
     def _refused(self, rounded: Rounded) -> Certificate:
         marginal = rounded.violation / self.polytope.mass
-        if rounded.infeasible_by > 1e-9 * self.polytope.mass:
-            text = (
-                f"no plan avoids the forbidden arcs: {rounded.infeasible_by:.3g} of mass is cut off"
-            )
-            lost = 8 * ROUNDING * self.polytope.mass / rounded.infeasible_by
-            return Certificate(
-                "cut", lost, np.inf, True, proves="infeasible", reason=text,
-                details={"deficit": rounded.infeasible_by},
-            )  # fmt: skip
+        rounding = 8 * ROUNDING * self.polytope.mass
+        proof = no_plan(self.polytope.mass, rounded.infeasible_by, rounding)
+        if proof is not None:
+            return proof
         return failed(KIND, rounded.failure, details={"marginal": marginal})
 
     # ---- views ---------------------------------------------------------------------------------
@@ -235,19 +215,6 @@ class EntropicOT(Problem):
         if source is None:
             source = GibbsRows(polytope, self.epsilon, rounded)
         return Plan(source, polytope.whole.shape, polytope.rows, polytope.columns)
-
-    def potentials(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> tuple[Array, Array]:
-        """Return f and g with <a, f> = <b, g>; the c-transform at atoms without weight.
-
-        Parameters
-        ----------
-        x : array
-            The potentials.
-        witness : mapping
-            Not used.
-        """
-        whole = self.polytope.packed(*self.polytope.reduced(x))
-        return whole[: self.a.size], whole[self.a.size :]
 
     def transport_cost(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> float:
         """Return <C, P> of the certified plan, without the entropy.
@@ -275,21 +242,8 @@ class EntropicOT(Problem):
             Not used.
         """
         polytope, rounded = self.polytope, self._rounded(x)
-        f, g, a, b = rounded.f, rounded.g, polytope.a, polytope.b
-        best_f, best_g = np.empty(a.size), np.full(b.size, np.inf)
-        for start, block in polytope.cost.blocks():
-            stop = start + len(block)
-            costs = block - polytope.shift
-            best_f[start:stop] = (costs - g).min(axis=1)
-            np.minimum(best_g, (costs - f[start:stop, None]).min(axis=0), out=best_g)
-        sides = ((best_f, g), (f, best_g))
-        floors = [a @ np.abs(s) + b @ np.abs(t) for s, t in sides]
-        lower = max(
-            a @ s + b @ t - 4 * ROUNDING * w for (s, t), w in zip(sides, floors, strict=True)
-        )
-        offset = polytope.shift * polytope.mass
-        upper = rounded.cost + 4 * ROUNDING * abs(rounded.cost)
-        return float(lower) + offset, float(upper) + offset
+        upper = rounded.cost + 4 * ROUNDING * abs(rounded.cost) + polytope.shift * polytope.mass
+        return cost_bound(polytope, rounded.f, rounded.g), float(upper)
 
     def marginal_violation(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> float:
         """Return the L1 distance of the marginals, before rounding, from a and b.

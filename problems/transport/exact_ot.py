@@ -13,10 +13,9 @@ from fejer.evidence import EMPTY, Array, Certificate, failed
 from fejer.numerics.matrix import Matrix
 from fejer.problem import Problem, witness_array
 from fejer.problems.forms import Program, ProgramForm
-from fejer.problems.transport._cost import as_cost
+from fejer.problems.transport._balanced import Balanced, no_plan
 from fejer.problems.transport._gibbs import ROUNDING, c_transform
 from fejer.problems.transport._instances import clouds, transport_model
-from fejer.problems.transport._polytope import Polytope, as_weights
 from fejer.problems.transport._sparse_plan import (
     DROPPED,
     Feasible,
@@ -32,11 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["ExactOT"]
 
 KIND = "duality gap"
-CUT_OFF = 1e-9  # share of the mass that must be cut off for a proof of infeasibility
 
 
 @dataclass(frozen=True, eq=False)
-class ExactOT(Program, Problem):
+class ExactOT(Balanced, Program, Problem):
     """Optimal transport: the cheapest plan between two weights.
 
     min over ``P >= 0`` with ``P 1 = a``, ``P' 1 = b`` of ``<C, P>``; its dual is to maximise
@@ -108,21 +106,7 @@ class ExactOT(Program, Problem):
     )
 
     def __post_init__(self) -> None:
-        cost = as_cost(self.cost)
-        a, b = as_weights(self.a, self.b, cost.shape)
-        self.set(a=a, b=b, cost=cost)
-        self.polytope  # noqa: B018  (checks that no atom is cut off)
-
-    @property
-    def polytope(self) -> Polytope:
-        """The atoms with weight, their costs, and the size of these."""
-        return self.fact(  # type: ignore[no-any-return]
-            "polytope", ("a", "b", "cost"), lambda: Polytope(self.a, self.b, self.cost)
-        )
-
-    def initial_point(self) -> Array:
-        """Return potentials 0."""
-        return np.zeros(self.a.size + self.b.size)
+        self.check_weights()
 
     def auto(self) -> tuple[str, ...]:
         """Return method names, the first choice first."""
@@ -209,14 +193,10 @@ class ExactOT(Program, Problem):
         size = float(np.abs(f).max() + np.abs(g).max())
         deficit = float(polytope.a @ f + polytope.b @ g)
         rounding = 8 * ROUNDING * float(polytope.a @ np.abs(f) + polytope.b @ np.abs(g))
-        if not deficit > CUT_OFF * polytope.mass * size or not np.isfinite(size):
-            return None
-        text = f"no plan avoids the forbidden arcs: {deficit / size:.3g} of mass is cut off"
         kept = {key: witness[key] for key in ("plan", "ray") if key in witness}
-        return Certificate(
-            "cut", rounding / deficit, np.inf, True, proves="infeasible", reason=text,
-            details={"deficit": deficit / size}, witness=kept,
-        )  # fmt: skip
+        if not 0.0 < size < np.inf:
+            return None
+        return no_plan(polytope.mass, deficit / size, rounding / size, witness=kept)
 
     # ---- the linear program --------------------------------------------------------------------
     def program(self) -> ProgramForm:

@@ -1,0 +1,145 @@
+"""A feasible plan with at most k entries in a row, near to the one of the dual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fejer.evidence import Array
+from fejer.problems.transport._polytope import Polytope
+from fejer.problems.transport._sparse_plan import Entries, summed
+
+LARGEST = 200_000  # arcs in a linear program
+ROUNDS = 25  # of pruning
+MET = 1e-11  # violation, relative to the own weight, at which a quadratic program is solved
+
+
+def repaired(
+    polytope: Polytope, gamma: float, k: int, f: Array, g: Array
+) -> tuple[Entries | None, int]:
+    """Seek a feasible k-sparse plan; also returns the work, in passes over the costs.
+
+    The k largest arcs of each row may carry a plan as they are. Otherwise more arcs are offered to
+    a linear program, whose vertices are sparse, and the smallest entries of rows with more than k
+    are forbidden until none has. Among the plans with the k arcs found the best is chosen.
+    """
+    C = polytope.cost.dense
+    if C is None:
+        return None, 0
+    s = f[:, None] + g - (C - polytope.shift)
+    m = C.shape[1]
+    units, width = 0, k
+    while True:
+        rows, columns = _widest(s, width)
+        if rows.size > LARGEST:
+            return None, units
+        costs = C[rows, columns] - polytope.shift
+        usable = costs < np.inf
+        rows, columns, costs = rows[usable], columns[usable], costs[usable]
+        gradient = costs - f[rows] - g[columns] + np.maximum(s[rows, columns], 0.0)
+        kept, programs = _pruned(polytope, k, rows, columns, gradient)
+        units += 20 * programs
+        if kept is not None:
+            allowed = _support(s, k, rows, columns, kept)
+            found = _quadratic(polytope, gamma, f, g, *allowed)
+            return found or Entries(rows[kept > 0], columns[kept > 0], kept[kept > 0],
+                                    costs[kept > 0]), units + 20  # fmt: skip
+        if width >= m:
+            return None, units
+        width = min(m, 2 * width)
+
+
+def _widest(s: Array, width: int) -> tuple[Any, Any]:
+    """Places of the largest entries of each row."""
+    n, m = s.shape
+    if width >= m:
+        return np.repeat(np.arange(n), m), np.tile(np.arange(m), n)
+    columns = np.sort(np.argpartition(-s, width - 1, axis=1)[:, :width], axis=1)
+    return np.repeat(np.arange(n), width), columns.ravel()
+
+
+def _pruned(
+    polytope: Polytope, k: int, rows: Any, columns: Any, gradient: Array
+) -> tuple[Array | None, int]:
+    """Flows on the arcs with at most k in a row; None where they were not found."""
+    from scipy.optimize import linprog
+    from scipy.sparse import csc_array
+
+    n, m = polytope.cost.shape
+    count = rows.size
+    places = np.stack([rows, n + columns], axis=1).ravel()
+    A: Any = csc_array((np.ones(2 * count), places, np.arange(0, 2 * count + 1, 2)), (n + m, count))
+    sides = np.concatenate([polytope.a, polytope.b]) / polytope.mass
+    size = float(np.abs(gradient).max()) or 1.0
+    upper = np.full(count, np.inf)
+    solve: Any = linprog
+    for made in range(1, ROUNDS + 1):
+        bounds = np.stack([np.zeros(count), upper], axis=1)
+        found = solve(gradient / size, A_eq=A, b_eq=sides, bounds=bounds, method="highs-ds")
+        if found.x is None:
+            return None, made
+        flow = np.where(found.x > 1e-14, found.x, 0.0)
+        used = flow > 0
+        many = np.flatnonzero(np.bincount(rows[used], minlength=n) > k)
+        if not many.size:
+            return flow * polytope.mass, made
+        for i in many:
+            mine = np.flatnonzero(used & (rows == i))
+            upper[mine[np.argsort(flow[mine])[: mine.size - k]]] = 0.0
+    return None, ROUNDS
+
+
+def _support(s: Array, k: int, rows: Any, columns: Any, flow: Array) -> tuple[Any, Any]:
+    """The arcs of the flow, and the largest others, k in each row."""
+    order = s.copy()
+    used = flow > 0
+    order[rows[used], columns[used]] = np.inf
+    return _widest(order, min(k, s.shape[1]))
+
+
+def _quadratic(
+    polytope: Polytope, gamma: float, f: Array, g: Array, rows: Any, columns: Any
+) -> Entries | None:
+    """Minimise over the plans on these arcs, by semismooth Newton steps on the dual."""
+    from scipy.sparse import coo_array, diags_array
+    from scipy.sparse.linalg import splu
+
+    a, b, C = polytope.a, polytope.b, polytope.cost.dense
+    assert C is not None
+    n, m = C.shape
+    costs = C[rows, columns] - polytope.shift
+    usable = costs < np.inf
+    rows, columns, costs = rows[usable], columns[usable], costs[usable]
+    y, weights = np.concatenate([f, g]), np.concatenate([a, b])
+
+    def at(y: Array) -> tuple[float, Array, Array]:
+        s = np.maximum(y[rows] + y[n + columns] - costs, 0.0)
+        sums = np.concatenate([summed(rows, s, n), summed(columns, s, m)]) / gamma
+        return float(weights @ y - s @ s / (2 * gamma)), weights - sums, s
+
+    value, residual, s = at(y)
+    for _ in range(100):
+        if (np.abs(residual) <= MET * weights).all():
+            used = s > 0
+            return Entries(rows[used], columns[used], s[used] / gamma, costs[used])
+        used = s > 0
+        i, j = rows[used], n + columns[used]
+        places = np.concatenate([i, j]), np.concatenate([j, i])
+        counts = np.bincount(np.concatenate([i, j]), minlength=n + m)
+        error = float(np.abs(residual).sum()) / polytope.mass
+        shift = np.where(counts > 0, 1e-9 + 1e-2 * min(error, 1.0), 1.0)
+        H = coo_array((np.ones(places[0].size), places), shape=(n + m, n + m))
+        step: Any = splu((H + diags_array(counts + shift)).tocsc()).solve(gamma * residual)
+        slope, t = float(residual @ step), 1.0
+        while t > 1e-8:
+            trial = at(y + t * step)
+            smaller = np.abs(trial[1]).sum() < 0.5 * np.abs(residual).sum()
+            if trial[0] >= value + 1e-4 * t * slope or smaller:
+                break
+            t *= 0.5
+        else:
+            return None
+        y = y + t * step
+        value, residual, s = trial
+    return None
