@@ -107,6 +107,8 @@ from fejer.solvers.lowrank import altmin as altmin
 from fejer.problems import forms as forms
 from fejer.problems.bilevel import hypergradient as hypergradient
 from fejer.solvers.linear import linprog as linprog
+from fejer.solvers.transport import transport as transport
+from fejer.problems.transport import wasserstein_1d as wasserstein_1d
 from fejer.numerics import prox as prox
 from fejer import arguments as arguments
 from fejer import benchmarks as benchmarks

@@ -9,7 +9,7 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.numerics.krylov import cg
 from fejer.problems.constrained import _oracle as oracle
-from fejer.problems.constrained.equality_nlp import EqualityNLP
+from fejer.problems.constrained._equality import Equality
 
 ZERO_PIVOT = 1e-14
 TRIES = 60
@@ -58,7 +58,7 @@ def inertia(factor: Array, pivots: Array) -> tuple[int, int, int]:
 
 
 def factorised_step(
-    problem: EqualityNLP, x: Array, l: Array, g: Array, penalty: float, last: float
+    problem: Equality, x: Array, l: Array, g: Array, penalty: float, last: float
 ) -> NewtonStep:
     """Solve ``(H + t I + penalty G'G) d = -g`` through the KKT matrix, t as small as it may be.
 
@@ -115,9 +115,7 @@ def factorised_step(
     return NewtonStep(np.zeros(n), shift, points)
 
 
-def truncated_step(
-    problem: EqualityNLP, x: Array, l: Array, g: Array, penalty: float
-) -> NewtonStep:
+def truncated_step(problem: Equality, x: Array, l: Array, g: Array, penalty: float) -> NewtonStep:
     """Solve ``(H + penalty G'G) d = -g`` roughly by conjugate gradients.
 
     Parameters

@@ -10,8 +10,8 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problem import witness_array
+from fejer.problems.constrained._equality import Equality
 from fejer.problems.constrained._point import ConstrainedPoint
-from fejer.problems.constrained.equality_nlp import EqualityNLP
 
 from ._newton import NewtonStep, factorised_step, truncated_step
 
@@ -103,7 +103,7 @@ class ALM(Method):
     stationarity: float = option(0.1, above=0, doc="first omega: gradient that ends a stage")
     feasibility: float = option(0.1, above=0, doc="first eta: violation at which l is updated")
 
-    name, solves = "alm", (EqualityNLP,)
+    name, solves = "alm", (Equality,)
     cites = ("Hestenes (1969)", "Powell (1969)", "Bertsekas (1982)")
 
     @property
@@ -116,13 +116,13 @@ class ALM(Method):
             "the limit, penalty large enough",
         )
 
-    def prepare(self, problem: EqualityNLP, tol: float, rng: np.random.Generator) -> _Goals:
+    def prepare(self, problem: Equality, tol: float, rng: np.random.Generator) -> _Goals:
         """Return the residuals to be reached."""
         goal = tol * problem.scale
         return _Goals(goal, goal / 10, goal / 2)
 
     def begin(
-        self, problem: EqualityNLP, prep: _Goals, start: Start, rng: np.random.Generator
+        self, problem: Equality, prep: _Goals, start: Start, rng: np.random.Generator
     ) -> ALMState:
         """Start with the multipliers of the result given as start, or those of least squares."""
         at = problem.at(start.x)
@@ -150,11 +150,11 @@ class ALM(Method):
             nfev=1 + problem.difference_calls,
         )
 
-    def witness(self, problem: EqualityNLP, prep: _Goals, state: ALMState) -> dict[str, Array]:
+    def witness(self, problem: Equality, prep: _Goals, state: ALMState) -> dict[str, Array]:
         """Return the first-order estimate of the multipliers."""
         return {"multipliers": _estimate(problem.at(state.x), state)}
 
-    def advance(self, problem: EqualityNLP, prep: _Goals, state: ALMState, n: int) -> bool:
+    def advance(self, problem: Equality, prep: _Goals, state: ALMState, n: int) -> bool:
         """Make Newton steps, and update multipliers and penalty where a stage ends."""
         for _ in range(n):
             if state.finished:
@@ -165,7 +165,7 @@ class ALM(Method):
                 return True
         return False
 
-    def _step(self, problem: EqualityNLP, state: ALMState) -> bool:
+    def _step(self, problem: Equality, state: ALMState) -> bool:
         """Take one Newton step with a line search; whether it moved."""
         at = problem.at(state.x)
         g = at.lagrangian_gradient(_estimate(at, state))
@@ -192,7 +192,7 @@ class ALM(Method):
         return False
 
     def _newton(
-        self, problem: EqualityNLP, at: ConstrainedPoint, state: ALMState, g: Array
+        self, problem: Equality, at: ConstrainedPoint, state: ALMState, g: Array
     ) -> NewtonStep:
         n, m = at.x.size, at.constraint.size
         formed = problem.has_hessian or n <= DIFFERENCED
@@ -222,7 +222,7 @@ class ALM(Method):
         shrunk = np.abs(trial.lagrangian_gradient(_estimate(trial, state))).max()
         return bool(lower or shrunk < 0.9 * np.abs(g).max())
 
-    def _update(self, problem: EqualityNLP, prep: _Goals, state: ALMState, moved: bool) -> bool:
+    def _update(self, problem: Equality, prep: _Goals, state: ALMState, moved: bool) -> bool:
         """End the stage if its goal is reached; whether to be judged now."""
         at = problem.at(state.x)
         state.stage += 1
