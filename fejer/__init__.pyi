@@ -42,6 +42,7 @@ from fejer.problems.sparse.box_least_squares import BoxLeastSquares as BoxLeastS
 from fejer.solvers.general.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from fejer.problems.constrained.constrained_logistic import ConstrainedLogistic as ConstrainedLogistic
 from fejer.problems.bilevel.data_hyper_cleaning import DataHyperCleaning as DataHyperCleaning
+from fejer.problems.monotone.dual_norm_composite import DualNormComposite as DualNormComposite
 from fejer.solvers.monotone.eag import EAG as EAG
 from fejer.problems.constrained.elliptic_control import EllipticControl as EllipticControl
 from fejer.problems.transport.entropic_ot import EntropicOT as EntropicOT
@@ -54,6 +55,7 @@ from fejer.solvers.general.fista import FISTA as FISTA
 from fejer.problems.monotone.fixed_point import FixedPoint as FixedPoint
 from fejer.solvers.monotone.forward_backward import ForwardBackward as ForwardBackward
 from fejer.solvers.monotone.gda import GDA as GDA
+from fejer.solvers.general.gns import GNS as GNS
 from fejer.solvers.monotone.graal import GRAAL as GRAAL
 from fejer.problems.monotone.group_dro_logistic import GroupDROLogistic as GroupDROLogistic
 from fejer.problems.sparse.group_lasso import GroupLasso as GroupLasso
@@ -67,6 +69,7 @@ from fejer.solvers.sparse.lr_gd import LRGD as LRGD
 from fejer.problems.sparse.label_propagation import LabelPropagation as LabelPropagation
 from fejer.problems.sparse.lasso import Lasso as Lasso
 from fejer.problems.linear.linear_program import LinearProgram as LinearProgram
+from fejer.solvers.monotone.lion_k import LionK as LionK
 from fejer.problems.bilevel.logistic_bilevel import LogisticBilevel as LogisticBilevel
 from fejer.solvers.bilevel.maid import Maid as Maid
 from fejer.problems.lowrank.matrix_completion import MatrixCompletion as MatrixCompletion
@@ -94,11 +97,14 @@ from fejer.problems.monotone.saddle_point import SaddlePoint as SaddlePoint
 from fejer.problems.sparse.separation import Separation as Separation
 from fejer.solvers.transport.sinkhorn import Sinkhorn as Sinkhorn
 from fejer.solvers.transport.sinkhorn_log import SinkhornLog as SinkhornLog
+from fejer.solvers.transport.sinkhorn_unbalanced import SinkhornUnbalanced as SinkhornUnbalanced
+from fejer.problems.constrained.smooth_composite import SmoothComposite as SmoothComposite
 from fejer.problems.smooth_problem import SmoothProblem as SmoothProblem
 from fejer.problems.sparse.sparse_logistic import SparseLogistic as SparseLogistic
 from fejer.problems.transport.sparse_ot import SparseOT as SparseOT
 from fejer.problems.bilevel.tv_denoising import TVDenoising as TVDenoising
 from fejer.problems.constrained.thomson import Thomson as Thomson
+from fejer.problems.transport.unbalanced_ot import UnbalancedOT as UnbalancedOT
 from fejer.solvers.monotone.vr_extragradient import VRExtragradient as VRExtragradient
 from fejer.solvers.monotone.vr_halpern import VRHalpern as VRHalpern
 from fejer.solvers.monotone.vr_halpern_proximal import VRHalpernProximal as VRHalpernProximal
@@ -107,6 +113,8 @@ from fejer.solvers.lowrank import altmin as altmin
 from fejer.problems import forms as forms
 from fejer.problems.bilevel import hypergradient as hypergradient
 from fejer.solvers.linear import linprog as linprog
+from fejer.solvers.transport import monge_gap as monge_gap
+from fejer.solvers.transport import sinkhorn_divergence as sinkhorn_divergence
 from fejer.solvers.transport import transport as transport
 from fejer.problems.transport import wasserstein_1d as wasserstein_1d
 from fejer.numerics import prox as prox
