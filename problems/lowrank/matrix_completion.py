@@ -100,7 +100,7 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
     noisy entries nothing is claimed: level 0 or 1. These views are computed when asked for, and
     cost about as much as a solve does.
 
-    Cost of a certificate: 4 N k flops and two thin QR, and 64 (reg = 0) to 320 (reg > 0, large)
+    Cost of a certificate: 4 N k flops, two thin QR, and 24 to 64 (reg = 0) to 320 (reg > 0, large)
     passes over the residual. Memory: 16 bytes an entry, and 24 more for the two orderings.
 
     References
@@ -118,7 +118,7 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
 
     >>> import fejer
     >>> problem = fejer.MatrixCompletion.from_masked([[1, 2], [3, float("nan")]], rank=1)
-    >>> result = fejer.minimize(problem)
+    >>> result = fejer.minimize(problem, tol=1e-9)
     >>> result.success
     True
     >>> result.predict([1], [1]).round(6)
@@ -294,7 +294,7 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
     @property
     def judge_units(self) -> int:
         """Units of work of a certificate, in the measure of sweeps, which do k products a pass."""
-        passes = _completion.CURVATURE_STEPS
+        passes = _completion.curvature_steps(self.unit)
         if self.reg > 0:
             small = min(self.shape)
             if small <= 500:

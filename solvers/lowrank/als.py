@@ -14,6 +14,8 @@ from fejer.problems.lowrank._factors import balanced, spectrum, unpack
 from fejer.problems.lowrank._sweeps import half_sweep, workspace
 from fejer.problems.lowrank.matrix_completion import MatrixCompletion
 
+from ._start import fill_components
+
 STILL, SMALLEST_CHANGE = 3, 2.0**-50
 
 
@@ -149,10 +151,10 @@ class AlternatingLeastSquares(Method):
                 return True
             U, V = unpack(state.x, shape, rank)
             if state.fill is not None:
-                _fill_components(U, V, state.fill)
+                fill_components(U, V, state.fill)
                 state.fill = None
-            moved = half_sweep(*prep.by_row, V, U, prep.lam, *prep.work)
-            moved += half_sweep(*prep.by_col, U, V, prep.lam, *prep.work)
+            moved = half_sweep(*prep.by_row, V, U, prep.lam, *prep.work)[0]
+            moved += half_sweep(*prep.by_col, U, V, prep.lam, *prep.work)[0]
             size = float(np.linalg.norm(state.x))
             found = spectrum(U, V)
             if found is not None:
@@ -162,15 +164,3 @@ class AlternatingLeastSquares(Method):
             state.nit += 1
             state.work += 2 * problem.unit
         return state.still >= STILL
-
-
-def _fill_components(U: Array, V: Array, fill: Array) -> None:
-    """Give the components that ``U V'`` lacks columns in V, and none in U: the product stays."""
-    found = spectrum(U, V)
-    if found is None:
-        return
-    lacking = found.values <= 1e-12 * found.values[0]
-    if lacking.any():
-        U[:], V[:] = balanced(found)
-        U[:, lacking] = 0.0
-        V[:, lacking] = (float(np.abs(V).max()) or 1.0) * fill[:, lacking]

@@ -12,7 +12,7 @@ from tests.lowrank import twin
 
 def half(problem, fixed, moving, lam, by_row=True):
     ordering = problem.orders()[0 if by_row else 1]
-    return half_sweep(*ordering, fixed, moving, lam, *workspace(problem.rank))
+    return half_sweep(*ordering, fixed, moving, lam, *workspace(problem.rank))[0]
 
 
 def objective(problem, U, V, lam):
