@@ -114,6 +114,7 @@ from fejer.problems import forms as forms
 from fejer.problems.bilevel import hypergradient as hypergradient
 from fejer.solvers.linear import linprog as linprog
 from fejer.solvers.transport import monge_gap as monge_gap
+from fejer.problems.constrained import project_linear as project_linear
 from fejer.solvers.transport import sinkhorn_divergence as sinkhorn_divergence
 from fejer.solvers.transport import transport as transport
 from fejer.problems.transport import wasserstein_1d as wasserstein_1d

@@ -126,6 +126,29 @@ def scaled_rows(C, start, shift, f, g, inverse, r, c, deficit, share, P):
 
 
 @kernel
+def scaled_sums(C, start, shift, f, g, inverse, r, c, z, p, q, out):
+    """Row sums p and column sums ``q += ...`` of diag(r) Z diag(c).
+
+    Added to `out`: <C, P> and the sum of Z.
+    """
+    cost = whole = 0.0
+    for k in range(C.shape[0]):
+        i, row = start + k, C[k]
+        fi, ri, total, paid = f[i], r[i], 0.0, 0.0
+        for j in range(row.size):
+            z[j] = exp(exponent(fi, g[j], row[j], shift, inverse))
+            whole += z[j]
+            z[j] *= ri * c[j]
+            total += z[j]
+            q[j] += z[j]
+            paid += z[j] * (row[j] - shift) if z[j] > 0.0 else 0.0
+        p[i] = total
+        cost += paid
+    out[0] += cost
+    out[1] += whole
+
+
+@kernel
 def explicit_sums(C, shift, f, g, inverse, P, z, t, out):
     """Add <C, P>, KL(P | Z) and the moduli of its summands to `out`, for a plan in memory."""
     cost = divergence = moduli = 0.0

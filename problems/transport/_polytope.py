@@ -38,6 +38,11 @@ def as_weights(a: Any, b: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
     return first, second
 
 
+def weights_of(data: Any, name: str, size: int) -> Array:
+    """Check the weights of one side alone; None is uniform with mass 1."""
+    return _uniform(size, 1.0) if data is None else _weights(data, name, size)
+
+
 def _weights(data: Any, name: str, size: int) -> Array:
     weights = as_vector(data, name, size)
     if weights.min() < 0:

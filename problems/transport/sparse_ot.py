@@ -279,8 +279,8 @@ class SparseOT(Balanced, Problem):
             rows.append(i + start)
             columns.append(places[i, which])
             values.append(entries[i, which] / self.gamma)
-        places = np.concatenate(rows), np.concatenate(columns)
-        return Entries(*places, np.concatenate(values), np.zeros(0))
+        i, j = np.concatenate(rows), np.concatenate(columns)
+        return Entries(i, j, np.concatenate(values), np.zeros(0))
 
     def transport_cost(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> float:
         """Return <C, P> of the feasible plan; inf where there is none.
