@@ -1,0 +1,134 @@
+"""Losses of scores: values, slopes and approximate Hessians of ``SmoothComposite``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fejer.evidence import Array
+from fejer.jit import kernel
+from fejer.numerics.elementary import softmax
+from fejer.numerics.matrix import Matrix
+
+from ._logistic import curved_gram, logistic_pass
+
+LOSSES = ("logistic", "softmax", "logsumexp", "power")
+APPROXIMATIONS = ("exact", "gauss-newton", "fisher", "sketch", "none")
+
+
+@kernel
+def softmax_terms(scores, labels, slopes):
+    """Return the sum of the losses and write ``p_ik - [y_i = k]``; both matrices in C order."""
+    total = 0.0
+    for i in range(labels.size):
+        own = scores[i, labels[i]]
+        total += softmax(scores[i], slopes[i]) - own
+        slopes[i, labels[i]] -= 1.0
+    return total
+
+
+class Scored:
+    """One point: value, gradient, and what Hessians need.
+
+    Parameters
+    ----------
+    problem : SmoothComposite
+        The problem.
+    x : array
+        The point.
+    """
+
+    def __init__(self, problem: Any, x: Array) -> None:
+        self.problem, self.x = problem, x
+        A, y = problem.A, problem.y
+        n = A.shape[0]
+        self.curvature = np.zeros(0)
+        if problem.loss == "softmax":
+            W = x.reshape(problem.classes, -1)
+            scores = np.ascontiguousarray(A.matmat(np.asfortranarray(W.T)))
+            slopes = np.empty_like(scores)
+            value = softmax_terms(scores, problem.labels, slopes) / n
+            self.slopes = slopes / n
+            gradient = A.rmatmat(np.asfortranarray(self.slopes)).T.ravel()
+        else:
+            value, self.slopes = self._scalar(A.matvec(x), A, y, n)
+            gradient = A.rmatvec(self.slopes)
+        self.fun = float(value + 0.5 * problem.l2 * (x @ x))
+        self.grad = np.asarray(gradient + problem.l2 * x)
+
+    def _scalar(self, t: Array, A: Matrix, y: Array, n: int) -> tuple[float, Array]:
+        problem = self.problem
+        if problem.loss == "logistic":
+            value, slopes, curvature = logistic_pass(A, y, self.x)
+            self.curvature = curvature / n
+            return value / n, slopes / n
+        u = t - y
+        if problem.loss == "logsumexp":
+            share = np.empty_like(u)
+            value = problem.smoothing * softmax(u / problem.smoothing, share)
+            return float(value), share
+        self.residual = u
+        size = float(np.linalg.norm(u))
+        return size**problem.power / problem.power, size ** (problem.power - 2) * u
+
+    def hessian(self, approximation: str, rows: Array | None = None) -> Array:
+        """Return an approximation of the Hessian, symmetric and at least l2 times the identity."""
+        problem = self.problem
+        H = np.zeros((self.x.size,) * 2)
+        if approximation != "none":
+            H = getattr(self, f"_{problem.loss}")(approximation, rows)
+        H[np.diag_indices_from(H)] += problem.l2
+        return H
+
+    def _logistic(self, approximation: str, rows: Any) -> Array:
+        A = self.problem.A
+        if approximation == "sketch" and rows is not None:
+            return sampled_gram(A, self.curvature, rows)
+        return curved_gram(A, self.curvature)
+
+    def _softmax(self, approximation: str, rows: Any) -> Array:
+        problem = self.problem
+        A, n = problem.A, problem.A.shape[0]
+        d, K = A.shape[1], problem.classes
+        exact = approximation == "exact"
+        P = self.slopes * n
+        P[np.arange(n), problem.labels] += 1.0
+        H = np.zeros((K, d, K, d))
+        for k in range(K):
+            H[k, :, k] = curved_gram(A, P[:, k] * (1 - P[:, k] * exact) / n)
+            for j in range(k if exact else 0):
+                H[k, :, j] = -curved_gram(A, P[:, k] * P[:, j] / n)
+                H[j, :, k] = H[k, :, j].T
+        return H.reshape(K * d, K * d)
+
+    def _logsumexp(self, approximation: str, rows: Any) -> Array:
+        mu = self.problem.smoothing
+        H = curved_gram(self.problem.A, self.slopes / mu)
+        if approximation == "exact":
+            mean = self.problem.A.rmatvec(self.slopes)
+            H -= np.outer(mean, mean) / mu
+        return H
+
+    def _power(self, approximation: str, rows: Any) -> Array:
+        p, A, u = self.problem.power, self.problem.A, self.residual
+        size = float(np.linalg.norm(u))
+        H = np.zeros((self.x.size,) * 2)
+        if approximation in ("exact", "gauss-newton"):
+            gram = self.problem.fact("gram", ("A",), lambda: curved_gram(A, np.ones(A.shape[0])))
+            H += size ** (p - 2) * gram
+        if approximation in ("exact", "fisher") and p > 2 and size > 0:
+            along = A.rmatvec(u / size)
+            H += (p - 2) * size ** (p - 2) * np.outer(along, along)
+        return H
+
+
+def sampled_gram(A: Matrix, weights: Array, rows: Any) -> Array:
+    """Return ``(n/s) sum_{i in rows} w_i a_i a_i'``, summed in single precision."""
+    from scipy.linalg.blas import ssyrk
+
+    part = A.tosparse().tocsr()[rows].toarray() if A.is_sparse else A.dense[rows]
+    scaled = part * np.sqrt(weights[rows] * (A.shape[0] / len(rows)))[:, None]
+    H = ssyrk(1.0, np.asfortranarray(scaled, dtype=np.float32), trans=1, lower=1)
+    H = np.asarray(H, dtype=np.float64)
+    return np.asarray(np.tril(H) + np.tril(H, -1).T, dtype=np.float64)
