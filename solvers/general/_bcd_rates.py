@@ -21,7 +21,9 @@ from ._rates import constants, distance, excess, radius, sublinear
 if TYPE_CHECKING:
     from fejer.problem import Problem
 
-__all__ = ["rate_of"]
+__all__ = ["block_rate", "rate_of"]
+
+LARGEST = 3000  # coefficients up to which eigenvalues are computed
 
 
 def rate_of(selection: str, sweeps: bool) -> Rate:
@@ -56,6 +58,52 @@ def rate_of(selection: str, sweeps: bool) -> Rate:
         measure=excess,
         bound=right_hand_side,
         worst_case=_zigzag,
+    )
+
+
+def block_rate(method: Any) -> Rate:
+    """Return the theorem for blocks of coefficients, by `method`, on squares without a penalty."""
+    rules = {"random": "", "gs": "", "gsl": "", "lipschitz": ""}
+
+    def factor(problem: Any) -> float:
+        proven = method.selection in rules and method.norm == "l2"
+        proven = proven and method.update in ("newton", "gradient", "matrix", "exact")
+        if not proven or not is_squared(problem) or not _is_smooth(problem):
+            return 1.0
+        ready = squared(problem)
+        d = ready.l1.size
+        if d > LARGEST:
+            return 1.0
+        H = np.array(ready.design.gram()) + np.diag(ready.l2)
+        values = np.linalg.eigvalsh(H)
+        curved = values[values > 1e-12 * values[-1]]
+        mu = float(curved[0]) - 1e-14 * d * float(values[-1]) if curved.size else 0.0
+        engine = method.engine(problem)
+        if engine.blocks is None:
+            if method.selection not in ("random", "gs"):
+                return 1.0
+            return float(1.0 - mu * engine.size / (d * values[-1])) if values[-1] else 1.0
+        largest = [float(np.linalg.eigvalsh(H[np.ix_(b, b)])[-1]) for b in engine.blocks]
+        total = (
+            sum(largest)
+            if method.selection in ("gsl", "lipschitz")
+            else max(largest) * len(largest)
+        )
+        return 1.0 - mu / total if total else 1.0
+
+    def bound(problem: Any, x0: Array, xstar: Array, k: int) -> float:
+        return float(excess(problem, x0, xstar) * factor(problem) ** k)
+
+    return Rate(
+        "e_k <= (1 - mu/(N max L_b))^k e_0 for gs, and in the mean for random; (1 - mu/sum L_b)^k "
+        "for gsl, and in the mean for lipschitz; variable blocks: (1 - mu tau/(d ||H||))^k "
+        "(Nutini, Laradji, Schmidt, arXiv:1712.08859)",
+        "linear",
+        factor=factor,
+        assumptions="squares without l1 penalty and bounds, mu the least positive eigenvalue of H;"
+        " else, and for the other rules, F never increases",
+        measure=excess,
+        bound=bound,
     )
 
 

@@ -44,6 +44,7 @@ class BCDState(State):
     quiet: int = 0  # updates since a coefficient last changed
     pull: Array = field(default_factory=lambda: np.empty(0))  # minus the gradient by the margins
     places: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # in the heap
+    stored: Array = field(default_factory=lambda: np.empty(0))  # estimates of curvatures
 
 
 class Engine(Protocol):

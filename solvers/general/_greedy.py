@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from fejer.evidence import Array
 from fejer.jit import kernel
 
 from ._descent import minimiser
 
-__all__ = ["best", "greedy_dense", "greedy_gram", "greedy_sparse"]
+__all__ = ["best", "greedy_dense", "greedy_gram", "greedy_scores", "greedy_sparse"]
 
 GS, GSQ = 4, 5
 
@@ -104,3 +107,33 @@ def greedy_sparse(
             for k in range(w.size):
                 c[k] += back * mean[k]
     return count
+
+
+def greedy_scores(
+    c: Array, w: Array, q: Array, l1: Array, l2: Array, lower: Array, upper: Array, promise: bool
+) -> Array:
+    """The smallest subgradient of each coordinate with its sign, or the decrease of a step.
+
+    Parameters
+    ----------
+    c : array
+        Minus the gradient of the loss.
+    w, q, l1, l2, lower, upper : array
+        Point, curvature bounds, penalty and box.
+    promise : bool
+        Return the decrease that the model with curvature q promises instead.
+    """
+    down = c - l2 * w
+    if promise:
+        safe = np.where(q > 0, q, 1.0)
+        v = safe * w + c
+        v = np.where(v > l1, v - l1, np.where(v < -l1, v + l1, 0.0))  # in this order for l1 < 0
+        step = np.clip(v / (safe + l2), lower, upper) - w
+        gain = down * step - 0.5 * (q + l2) * step * step
+        gain -= l1 * (np.abs(w + step) - np.abs(w))
+        return np.where(q > 0, np.maximum(gain, 0.0), 0.0)
+    pushed = np.where(w > 0, down - l1, np.where(w < 0, down + l1, 0.0))
+    shrunk = np.where(down > l1, down - l1, np.where(down < -l1, down + l1, 0.0))
+    g = np.where(w == 0, shrunk, pushed)
+    outward = ((g > 0) & (w >= upper)) | ((g < 0) & (w <= lower))
+    return np.where(outward | (q == 0.0), 0.0, g)

@@ -11,16 +11,28 @@ from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, option, register
 from fejer.problems.forms import Blockwise, QuadraticForm
 
-from ._bcd_rates import rate_of
+from ._bcd_rates import block_rate, rate_of
+from ._blocks import BLOCK_RULES, BlockEngine
 from ._coordinates import GREEDY, RULES, BCDState, Engine, LogisticEngine, SquaredEngine
 from ._groups import GroupEngine
 from ._linear import Squared
+from ._partitions import PARTITIONS
 from ._quadratics import ForestEngine, GraphEngine, is_free
-from ._smooth import smooth, unsupported
+from ._smooth import Logit, smooth, unsupported
 
 __all__ = ["BCD", "BCDState"]
 
 REFRESH = 50  # sweeps after which residual or gradient is computed anew
+UPDATES = (
+    "newton",
+    "gradient",
+    "matrix",
+    "exact",
+    "lookahead",
+    "two-metric",
+    "projected-newton",
+    "message-passing",
+)
 FOREST_RULES = {"variable": ("gs", "gs-q", "random"), "fixed": ("cyclic", "random", "gs")}
 CALL = 40_000_000  # multiplications of one call of `advance`, about 20 ms
 
@@ -48,22 +60,34 @@ class BCD(Method):
     ----------
     selection : str
         "cyclic", "permuted" (a fresh order in each sweep), "random" (uniform), "lipschitz"
-        (probability proportional to ``q_j + l2_j``), "gs" (largest modulus of the smallest
-        subgradient), "gs-q" (largest decrease of the objective).
-    update : str
-        For logistic regression. "newton": the curvature at the point times the factor by which it
-        can grow along the step; "gradient": its bound ``1/4 sum_i s_i x_ij^2``. Squares know one.
-        For a quadratic on a graph also "message-passing": an iteration minimises exactly over all
-        nodes of a forest.
-    partition : str
-        For message passing. "variable": a maximal forest is grown anew in each iteration, from the
-        nodes of the largest gradient ("gs"), of the largest promise ("gs-q") or in a random order;
-        "order", "sort": the nodes, in their order or by descending diagonal, are put into fixed
-        forests once, which take turns ("cyclic", "random", or "gs": largest gradient).
+        (probability proportional to the curvature), or greedy, with g the smallest subgradient:
+        "gs" (largest ``||g_b||``), "gsl" (largest ``||g_b||^2 / L_b``), "gsd" (largest ``sum g_i^2
+        / L_i``), "gsq" (largest ``g_b' H_b^-1 g_b``), "gs-q" (largest decrease that single steps
+        promise).
     block_size : int or None
-        1: an iteration is the update of one block, here of one coefficient. None: an iteration
-        is a sweep of d updates, except for the greedy rules "gs" and "gs-q", where it is one
-        update.
+        Coefficients of a block. None: 1, and an iteration is a sweep, except for the greedy rules,
+        where it is one update.
+    update : str
+        "newton": the minimiser of the model with the Hessian at the point, plus penalty and bounds,
+        then a line search (for one coefficient of logistic regression: the curvature at the point
+        times the factor by which it can grow along the step, without a search); "gradient": a
+        proximal step with the largest curvature of the block; "matrix": ``H_b^-1 g_b`` with the
+        bound of the Hessian, without penalty and bounds; "exact": the minimiser over the block;
+        "lookahead": a proximal step with the smallest curvature that has proved to be enough, found
+        by doubling; "two-metric": Newton's step on the coefficients off their bounds, a scaled
+        gradient step on the others; "projected-newton": the model's minimiser over the bounds, by
+        pivoting; "message-passing", for quadratics on graphs: an iteration minimises exactly over
+        the nodes of a forest. Squares know no difference between "newton" and "exact".
+    partition : str or tuple of int
+        "variable": a block is any ``block_size`` coefficients, chosen anew each time; else it is
+        one of fixed blocks, made once: in the "order" of the coefficients, at "random", by "sort"
+        (ascending curvature), by "average" (the smallest beside the largest), both also by the row
+        sums of the Hessian's moduli ("hessian-sort", "hessian-average"), or by the labels of a
+        tuple. Forests are grown anew ("variable", from the largest gradient "gs", the largest
+        promise "gs-q" or in a random order), or made once, in the "order" of the nodes or by
+        descending diagonal ("sort"), and then taken in turns, at random or by the largest gradient.
+    norm : str
+        Norm of g in the scores of fixed blocks for "gs", "gsl", "gsd".
 
     Notes
     -----
@@ -104,17 +128,14 @@ class BCD(Method):
     True
     """
 
-    selection: str = option("cyclic", choices=RULES, doc="rule that chooses the block")
+    selection: str = option("cyclic", choices=BLOCK_RULES, doc="rule that chooses the block")
     block_size: int | None = option(
-        None, least=1, most=1, doc="coefficients of a block; None: iterations are sweeps"
+        None, least=1, doc="coefficients of a block; None: 1, and iterations are sweeps"
     )
 
-    update: str = option(
-        "newton", choices=("newton", "gradient", "message-passing"), doc="how a block is updated"
-    )
-    partition: str = option(
-        "variable", choices=("variable", "order", "sort"), doc="how forests are made"
-    )
+    update: str = option("newton", choices=UPDATES, doc="how a block is updated")
+    partition: str | tuple = option("variable", choices=PARTITIONS, doc="how blocks are made")  # type: ignore[type-arg]
+    norm: str = option("l2", choices=("l2", "l1"), doc="norm in the scores of fixed blocks")
 
     name = "bcd"
     solves = (Blockwise,)
@@ -123,48 +144,78 @@ class BCD(Method):
     @property
     def rate(self) -> Rate:
         """The theorem for the selection rule."""
-        sweeps = self.block_size is None and RULES.index(self.selection) < GREEDY
-        return rate_of(self.selection, sweeps)
+        if self._single:
+            sweeps = self.block_size is None and self.selection in RULES[:GREEDY]
+            return rate_of(self.selection, sweeps)
+        return block_rate(self)
 
     def supports(self, problem: Any) -> str | None:
         """Return None for least squares, logistic regression and quadratics, or the reason."""
         form: Any = problem.form()
-        forest = self.update == "message-passing"
         if isinstance(form, QuadraticForm):
-            if not forest:
-                return None
+            return self._quadratic_reason(form)
+        reason = unsupported(problem)
+        if reason is not None:
+            return reason
+        if self.update == "message-passing":
+            return "message passing needs a quadratic on a graph"
+        if form.groups is not None:
+            plain = self.selection in RULES[:GREEDY] and self.update in ("newton", "gradient")
+            whole = self.partition == "variable" and self.block_size in (None, 1)
+            return None if plain and whole else "its groups are the blocks, in turns or at random"
+        bounded = np.isfinite(form.lower).any() or np.isfinite(form.upper).any()
+        if self.update == "matrix" and (bounded or form.l1.any()):
+            return "update 'matrix' takes no l1 penalty and no bounds"
+        if self.update in ("two-metric", "projected-newton") and form.l1[form.lower < 0].any():
+            return f"update {self.update!r} takes moduli of coefficients >= 0 only"
+        return None
+
+    def _quadratic_reason(self, form: QuadraticForm) -> str | None:
+        if self.update == "message-passing":
             if not is_free(form):
                 return "message passing takes no penalty and no bounds"
             known = FOREST_RULES["variable" if self.partition == "variable" else "fixed"]
+            if self.partition not in ("variable", "order", "sort"):
+                return "forests are made in the order 'variable', 'order' or 'sort'"
             return None if self.selection in known else f"forests are chosen by {', '.join(known)}"
-        if forest:
-            return "message passing needs a quadratic on a graph"
-        reason = unsupported(problem)
-        if reason is None and RULES.index(self.selection) >= GREEDY:
-            plain = form.loss == "squared" and form.groups is None
-            reason = None if plain else f"selection {self.selection!r} with its loss or penalty"
-        return reason
+        if self.selection not in RULES or self.block_size not in (None, 1):
+            return "its blocks are single nodes by the rules of single ones, or forests"
+        if self.partition != "variable" or self.update not in ("newton", "gradient", "exact"):
+            return "its blocks are single nodes or forests"
+        return None
+
+    @property
+    def _single(self) -> bool:
+        """Whether blocks are single coefficients that the compiled loops know."""
+        single = self.block_size in (None, 1) and self.partition == "variable"
+        return single and self.selection in RULES and self.update in ("newton", "gradient", "exact")
 
     def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> _Prepared:
         """Gather the arrays of the kernels."""
-        engine = self._engine(problem)
-        sweep = self.block_size is None and RULES.index(self.selection) < GREEDY
+        engine = self.engine(problem)
+        sweep = self.block_size is None and self.selection in RULES[:GREEDY]
         sweep = sweep and self.update != "message-passing"
         call = max(1, CALL // engine.column)
         return _Prepared(engine, engine.sweep if sweep else 1, REFRESH * engine.sweep, call)
 
-    def _engine(self, problem: Any) -> Engine:
+    def engine(self, problem: Any) -> Engine:
+        """Return the code for this kind of problem and these options."""
         form: Any = problem.form()
         if isinstance(form, QuadraticForm):
             if self.update == "message-passing":
-                return ForestEngine(form, self.selection, self.partition)
+                return ForestEngine(form, self.selection, str(self.partition))
             return GraphEngine(form, self.selection)
         ready = smooth(problem, centred=not form.X.is_sparse)
         if form.groups is not None:
             return GroupEngine(ready, self.selection)
-        if isinstance(ready, Squared):
+        if self._single and isinstance(ready, Squared):
             return SquaredEngine(ready, self.selection)
-        return LogisticEngine(ready, self.selection, self.update == "newton")
+        greedy = self.selection not in RULES[:GREEDY]
+        if self._single and isinstance(ready, Logit) and not greedy and self.update != "exact":
+            return LogisticEngine(ready, self.selection, self.update == "newton")
+        size = self.block_size or 1
+        rules = (self.selection, self.update, self.norm)
+        return BlockEngine(ready, *rules, self.partition, size)
 
     def begin(
         self, problem: Any, prep: _Prepared, start: Start, rng: np.random.Generator
