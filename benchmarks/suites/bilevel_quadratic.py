@@ -27,10 +27,25 @@ SUITE = Suite(
             )
             for n in (4, 16, 64)
         ),
+        Instance(
+            "QuadraticBilevel",
+            "fejer.benchmarks.instances.bilevel:published_quadratic",
+            {},
+            "published instance, condition number 1e8",
+        ),
     ),
     contenders=(
+        Contender("maid"),
+        Contender("maid", {"bound": "published"}, "maid, published bounds"),
+        Contender("maid", {"fixed": True, "eps0": 1e-3, "delta0": 1e-3}, "maid, accuracy fixed"),
         Contender("hoag"),
         Contender("hoag", {"rule": "published"}, "hoag, as published"),
+        Contender("penalty"),
+        Contender("penalty", {"order": 1}, "penalty, one-sided"),
     ),
     max_time=5.0,
+    notes=(
+        "The published instance is not solved by any first-order method: read its curve of the "
+        "objective, not its accuracy."
+    ),
 )
