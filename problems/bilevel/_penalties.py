@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -117,6 +117,12 @@ class Penalties(LowerLevel):
             return np.array([float(np.median(part)) if part.size else 1.0 for part in parts])
 
         return self.fact("sizes", ("X_train", "mode"), build)  # type: ignore[no-any-return]
+
+    def with_sizes(self, sizes: Array) -> Self:
+        """Return the problem, judged in the coordinates that belong to other sizes s."""
+        other = self.replace()
+        other.__dict__["_facts"]["sizes"] = (), sizes
+        return other
 
 
 def _mode(mode: Any, columns: int, names: tuple[str, ...]) -> Any:
