@@ -125,6 +125,7 @@ from fejer.problems.bilevel import hypergradient as hypergradient
 from fejer.solvers.linear import linprog as linprog
 from fejer.solvers.transport import monge_gap as monge_gap
 from fejer.problems.constrained import project_linear as project_linear
+from fejer.solvers.lowrank import scaled_gd as scaled_gd
 from fejer.solvers.transport import sinkhorn_divergence as sinkhorn_divergence
 from fejer.solvers.lowrank import subgm as subgm
 from fejer.solvers.transport import transport as transport

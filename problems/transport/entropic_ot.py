@@ -143,8 +143,9 @@ class EntropicOT(Balanced, Problem):
         return 100 if vanish or not polytope.cost.finite else 24
 
     def auto(self) -> tuple[str, ...]:
-        """Return method names, the first choice first."""
-        return ("semidual-newton", "sinkhorn")
+        """Return Newton's methods first where eps is small, so that Sinkhorn would be slow."""
+        small = 50 * self.epsilon < self.polytope.spread and self.polytope.cost.finite
+        return ("semidual-newton", *(("sns",) if small else ()), "sinkhorn")
 
     # ---- the certificate ---------------------------------------------------------------------
     def _rounded(self, x: Array) -> Rounded:

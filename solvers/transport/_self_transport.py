@@ -11,7 +11,7 @@ from fejer.front import minimize
 from fejer.problems.transport.entropic_ot import EntropicOT
 from fejer.problems.transport.point_cloud import PointCloud
 
-HALVINGS = 10_000
+HALVINGS = 200  # symmetric iterations that are tried; small eps needs Newton's methods
 
 
 def kl_value(a: Array, b: Array, cloud: PointCloud, eps: float, tol: float) -> tuple[float, Array]:
@@ -33,6 +33,7 @@ def self_value(a: Array, cloud: PointCloud, eps: float, tol: float) -> tuple[flo
     C, there = cloud.matrix, a > 0
     log_a = np.where(there, np.log(np.where(there, a, 1.0)), -np.inf)
     f, P = np.zeros(a.size), np.zeros(C.shape)
+    change = math.inf
     for _ in range(HALVINGS):
         exponents = log_a[:, None] + (f[:, None] - C) / eps
         top = exponents.max(axis=0)
@@ -41,6 +42,8 @@ def self_value(a: Array, cloud: PointCloud, eps: float, tol: float) -> tuple[flo
         f = 0.5 * (f + soft)
         if not math.isfinite(change) or change <= tol:
             break
+    if not change <= tol:
+        return kl_value(a, a, cloud, eps, tol)
     P = np.exp(log_a[:, None] + log_a + (f[:, None] + f - C) / eps)
     # dual value: 2 <a, f> + eps (1 - sum P)
     return 2.0 * float(a @ f) + eps * (1.0 - float(P.sum())), P

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -57,8 +56,8 @@ def monge_gap(
     With an entropy the gap is that of the published regulariser. It is at least ``eps log n`` for
     different points; subtract that to compare with the exact one.
 
-    The gradient is that of the envelope theorem, with the optimal plan held fixed; the exact gap has
-    kinks where the optimal plan changes.
+    The gradient is that of the envelope theorem, with the optimal plan held fixed; the exact gap
+    has kinks where the optimal plan changes.
 
     Cost: exact O(n^3) at worst, memory n^2.
 
@@ -73,8 +72,8 @@ def monge_gap(
     >>> x = np.random.default_rng(0).normal(size=(50, 2))
     >>> abs(fejer.monge_gap(x, x + 3.0, cost="euclidean")) < 1e-12
     True
-    >>> round(fejer.monge_gap(x, -x), 3)
-    6.345
+    >>> round(fejer.monge_gap(x, -x), 6)
+    7.151187
     """
     cloud = PointCloud(x, y, cost)
     paired = float(paired_costs(cloud).mean())
@@ -86,8 +85,6 @@ def monge_gap(
         result = minimize(EntropicOT(None, None, cloud, eps=eps), tol=TOL)
         # fun has sum P (log P - 1)
         value = paired - (result.fun + eps)
-    if not math.isfinite(value):
-        value = math.nan
     if not grad:
         return float(value)
     gradient = paired_gradient(cloud) / len(cloud.x) - cost_gradient(cloud, result.plan.toarray())
