@@ -37,9 +37,11 @@ from fejer.solvers.monotone.anderson import Anderson as Anderson
 from fejer.solvers.transport.assignment import Assignment as Assignment
 from fejer.solvers.monotone.averaged import Averaged as Averaged
 from fejer.solvers.general.bcd import BCD as BCD
+from fejer.problems.transport.barycenter import Barycenter as Barycenter
 from fejer.solvers.sparse.batch_perceptron import BatchPerceptron as BatchPerceptron
 from fejer.problems.bilevel.bilevel import Bilevel as Bilevel
 from fejer.problems.sparse.box_least_squares import BoxLeastSquares as BoxLeastSquares
+from fejer.solvers.transport.bregman_projections import BregmanProjections as BregmanProjections
 from fejer.solvers.general.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from fejer.problems.constrained.constrained_logistic import ConstrainedLogistic as ConstrainedLogistic
 from fejer.problems.bilevel.cross_validated import CrossValidated as CrossValidated
