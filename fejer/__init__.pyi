@@ -114,6 +114,7 @@ from fejer.problems.smooth_problem import SmoothProblem as SmoothProblem
 from fejer.problems.sparse.sparse_logistic import SparseLogistic as SparseLogistic
 from fejer.problems.transport.sparse_ot import SparseOT as SparseOT
 from fejer.problems.bilevel.tv_denoising import TVDenoising as TVDenoising
+from fejer.problems.sparse.task_relevance import TaskRelevance as TaskRelevance
 from fejer.problems.constrained.thomson import Thomson as Thomson
 from fejer.problems.transport.unbalanced_ot import UnbalancedOT as UnbalancedOT
 from fejer.solvers.monotone.vr_extragradient import VRExtragradient as VRExtragradient
