@@ -142,23 +142,27 @@ def iterate(
         fixed = options[FIXED] > 0.0
         limit = max(1.0, math.floor((options[FIXED] if fixed else options[CAP]) * math.log(k)))
         ended = counters[INNER] >= limit
-        if not (uniform(words) < chance or ended):
+        exactly = uniform(words) < chance
+        if not (exactly or ended):
             continue
-        copy[:] = v
-        F(copy, after)
-        counters[WORK] += m
-        counters[CALLS] += 1
-        counters[REFRESHES] += 1
-        if counters[SEEN] == 0 and sees(v, after, snapshot, field):
-            counters[SEEN] = 1
-            pair[0] = v
-            pair[1] = snapshot
-        snapshot[:] = v
-        field[:] = after
-        for i in range(v.size):
-            exact[i] = eta * field[i] + v[i] - outer[i]
+        error = 0.0
         moved = size_of(v, outer)
-        error = inner_error(v, outer, exact, argument, tau)
+        # A fixed number of inner steps ends without a verdict, and without its price.
+        if exactly or not fixed:
+            copy[:] = v
+            F(copy, after)
+            counters[WORK] += m
+            counters[CALLS] += 1
+            counters[REFRESHES] += 1
+            if counters[SEEN] == 0 and sees(v, after, snapshot, field):
+                counters[SEEN] = 1
+                pair[0] = v
+                pair[1] = snapshot
+            snapshot[:] = v
+            field[:] = after
+            for i in range(v.size):
+                exact[i] = eta * field[i] + v[i] - outer[i]
+            error = inner_error(v, outer, exact, argument, tau)
         if not fixed and error <= SAFETY * moved / (k * k):
             ended = True
         if not ended:

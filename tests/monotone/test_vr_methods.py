@@ -95,8 +95,10 @@ def test_proximal_follows_the_formula(resolvent, inner):
             counted + 4,
         )
         limit = max(1, math.floor(inner * m * math.log(k + 2))) if inner else 10**9
-        if uniform(words) < p or steps >= limit:
-            w, H, counted = v, eta * problem.F(v) + v - u, counted + m
+        coin = uniform(words) < p
+        if coin or steps >= limit:
+            if coin or not inner:
+                w, H, counted = v, eta * problem.F(v) + v - u, counted + m
             error = np.linalg.norm(H + (argument - v) / tau)
             moved = np.linalg.norm(v - u)
             if steps >= limit or (not inner and error <= 0.5 * moved / (k + 2) ** 2):
