@@ -109,7 +109,7 @@ class MatrixSensing(Problem):
         shape = matrix_shape(self.shape)
         if self.loss not in ("l1", "l2"):
             raise ProblemError(f"loss: expected 'l1' or 'l2', got {self.loss!r:.80}")
-        A = self.A if validated(self.A) else stack(self.A, shape)
+        A = self.A if validated(self.A) else _stack(self.A, shape)
         y = as_vector(self.y, "y", size=len(A)) if np.ndim(self.y) else as_vector(self.y, "y")
         if not A.any():
             raise ProblemError("A: expected at least one entry other than 0, got zeros alone")
@@ -334,7 +334,7 @@ class MatrixSensing(Problem):
         return np.asarray(r > 1e-4 * np.median(np.abs(self.y[self.y != 0])))
 
 
-def stack(data: npt.ArrayLike, shape: tuple[int, int]) -> Array:
+def _stack(data: npt.ArrayLike, shape: tuple[int, int]) -> Array:
     """Check measuring matrices and return them as an array (M, d1, d2)."""
     raw: Any = data if isinstance(data, np.ndarray) else np.asarray(data)
     if raw.ndim == 2:

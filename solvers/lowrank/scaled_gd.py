@@ -141,7 +141,7 @@ class ScaledGradientDescent(Method):
             U = V = state.x.reshape(problem.shape[0], problem.rank)
         else:
             U, V = unpack(state.x, problem.shape, problem.rank)
-        square, right, left = gradient(problem, U, V)
+        square, right, left = _gradient(problem, U, V)
         if not square <= GROWTH * state.square:
             state.x, state.shrink = state.best.copy(), 0.5 * state.shrink
             return
@@ -153,7 +153,7 @@ class ScaledGradientDescent(Method):
         eta = self.step * state.shrink * prep.weight
         if self.scaled:
             shift = self.damping * math.sqrt(square * prep.weight)
-            right, left = divide(right, V, shift), divide(left, U, shift)
+            right, left = _divide(right, V, shift), _divide(left, U, shift)
         elif state.top > 0.0:
             eta /= state.top
         new = U + eta * right
@@ -167,7 +167,7 @@ ASSUMED = (
 )
 
 
-def gradient(problem: Any, U: Array, V: Array) -> tuple[float, Array, Array]:
+def _gradient(problem: Any, U: Array, V: Array) -> tuple[float, Array, Array]:
     """Square of the residual R, and ``R V``, ``R' U`` for what R pulls back to."""
     if isinstance(problem, MatrixCompletion):
         by_row = problem.orders()[0]
@@ -181,7 +181,7 @@ def gradient(problem: Any, U: Array, V: Array) -> tuple[float, Array, Array]:
     return float(r @ r), G @ V, G.T @ U
 
 
-def divide(move: Array, factor: Array, shift: float) -> Array:
+def _divide(move: Array, factor: Array, shift: float) -> Array:
     """``move (F'F + shift I)^-1``."""
     gram = factor.T @ factor
     size = float(np.trace(gram))

@@ -239,7 +239,7 @@ class SubGradientMethod(Method):
                 eta /= max(top, 0.5 * prep.sigma)
         moves = (Q @ V, Q.T @ U)
         if state.scaled:
-            moves = (right_solve(moves[0], V), right_solve(moves[1], U))
+            moves = (_right_solve(moves[0], V), _right_solve(moves[1], U))
         if problem.symmetric:
             U -= 2.0 * eta * moves[0]
         else:
@@ -298,7 +298,7 @@ class SubGradientMethod(Method):
             state.seen = place
 
 
-def right_solve(move: Array, factor: Array) -> Array:
+def _right_solve(move: Array, factor: Array) -> Array:
     """``move (F'F)^-1``, with a shift that only rounding needs."""
     gram = factor.T @ factor
     gram[np.diag_indices(len(gram))] += 1e-14 * np.trace(gram)
