@@ -40,6 +40,7 @@ from fejer.solvers.general.bcd import BCD as BCD
 from fejer.problems.transport.barycenter import Barycenter as Barycenter
 from fejer.solvers.sparse.batch_perceptron import BatchPerceptron as BatchPerceptron
 from fejer.problems.bilevel.bilevel import Bilevel as Bilevel
+from fejer.solvers.sparse.bound_optimiser import BoundOptimiser as BoundOptimiser
 from fejer.problems.sparse.box_least_squares import BoxLeastSquares as BoxLeastSquares
 from fejer.solvers.transport.bregman_projections import BregmanProjections as BregmanProjections
 from fejer.solvers.general.conjugate_gradient import ConjugateGradient as ConjugateGradient
@@ -73,6 +74,7 @@ from fejer.solvers.general.lbfgs import LBFGS as LBFGS
 from fejer.solvers.transport.lbfgs_dual import LBFGSDual as LBFGSDual
 from fejer.solvers.sparse.lr_gd import LRGD as LRGD
 from fejer.problems.sparse.label_propagation import LabelPropagation as LabelPropagation
+from fejer.problems.sparse.laplacian_clustering import LaplacianClustering as LaplacianClustering
 from fejer.problems.sparse.lasso import Lasso as Lasso
 from fejer.problems.linear.linear_program import LinearProgram as LinearProgram
 from fejer.problems.constrained.linear_sem import LinearSEM as LinearSEM

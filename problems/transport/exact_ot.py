@@ -132,10 +132,10 @@ class ExactOT(Balanced, Program, Problem):
         lower = dual - 4 * ROUNDING * moduli + offset
         plan, reason = self._feasible(witness)
         if plan is None:
-            return self._proof(witness, plan) or failed(KIND, reason, lower_bound=lower)
+            return self._proof(witness, plan) or failed(KIND, reason, np.inf, lower_bound=lower)
         if plan.left > DROPPED * polytope.mass:
             reason = "what the marginals lack cannot be routed around forbidden arcs"
-            return self._proof(witness, plan) or failed(KIND, reason, lower_bound=lower)
+            return self._proof(witness, plan) or failed(KIND, reason, np.inf, lower_bound=lower)
         entries = plan.entries
         reduced = entries.costs - f[entries.rows] - g[entries.columns]
         gap = float(entries.values @ reduced)

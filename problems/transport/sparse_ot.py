@@ -191,7 +191,7 @@ class SparseOT(Balanced, Problem):
         details = {"ties": ties}
         entries = self._read(witness)
         if isinstance(entries, str):
-            return failed("relaxed", entries, lower_bound=dual - floor, details=details)
+            return failed("relaxed", entries, np.inf, lower_bound=dual - floor, details=details)
         s = f[entries.rows] + g[entries.columns] - entries.costs
         positive, P = np.maximum(s, 0.0), entries.values
         p, q = entries.sums(polytope)
