@@ -25,6 +25,7 @@ KIND = "hypergradient"
 OUTSIDE = 1e-9  # relative distance from the box that still counts as rounding
 SMALLEST_SCALE = 1e-6  # of F at the trivial lower solution
 POLISH = 0.1  # share of the gradient from which on a better lower solution is worth its solve
+ACCURACIES = (1e-5, 1e-8, 1e-11, 1e-14)  # of such a solve, relative
 SHARPEN = 1e-3  # share of the gradient from which on the sharper bound is worth its solves
 
 
@@ -289,9 +290,21 @@ class LowerLevel(Problem):
         if y is None or self.solver(x) is not None:
             found.append(self.assess(x, self.lower_solution(x), chart=chart))
         elif found[0].error > POLISH * norm(found[0].gradient):
-            # The error, not the point, would decide: solve on from the witness.
-            better = self.lower_solution(x, start=y)
-            found.append(self.assess(x, better, chart=chart))
+            found += self._polished(x, y, chart)
+        return found
+
+    def _polished(self, x: Array, y: Array, chart: bool) -> list[Assessment]:
+        """Solve on from y until the point and not the error decides."""
+        found = []
+        for accuracy in ACCURACIES:
+            better = self.lower_solution(x, accuracy, y)
+            if np.array_equal(better, y) and accuracy > ACCURACIES[-1]:
+                continue
+            y = better
+            q = self.adjoint(x, y, self.upper_level(x, y).grad_y, tol=accuracy)[0]
+            found.append(self.assess(x, y, adjoint=q, chart=chart))
+            if found[-1].error <= POLISH * norm(found[-1].gradient):
+                break
         return found
 
     def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
