@@ -89,7 +89,7 @@ class SmoothComposite(Problem):
 
     def __post_init__(self) -> None:
         A = Matrix.of(self.A, "A")
-        if self.loss not in LOSSES:
+        if not isinstance(self.loss, str) or self.loss not in LOSSES:
             raise ProblemError(f"loss: expected one of {', '.join(LOSSES)}, got {self.loss!r:.80}")
         l2 = as_number(self.l2, "l2", least=0.0)
         n = A.shape[0]

@@ -1,0 +1,121 @@
+"""The path of barrier problems that both methods for structural equations follow, and its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fejer.evidence import Array
+from fejer.method import Start, State
+from fejer.problems.constrained._sem import acyclic, before, topological_order
+from fejer.problems.constrained.linear_sem import LinearSEM
+
+from ._sem_kernels import refit, score
+
+WEIGHTS = (1.0, 0.1, 0.01, 0.001)  # of the score, against the barrier
+RADII = (1.0, 0.9, 0.8, 0.7)  # the barrier's s
+THRESHOLD = 0.3
+JUDGED = 10  # sweeps of the refit between judgements
+SWEEPS = 20_000
+
+
+class SEMData(NamedTuple):
+    """What the kernels need of a problem."""
+
+    C: Array
+    lam: float
+    equal: bool
+    least: float
+
+    @classmethod
+    def of(cls, problem: LinearSEM) -> SEMData:
+        """Take it from the problem."""
+        return cls(problem.covariance, problem.lam, problem.noise == "equal", problem.least)
+
+    def barrier(self, x: Array, mu: float, s: float, grad: Array) -> float:
+        """Return score and barrier without the penalty, and write the gradient."""
+        d = len(self.C)
+        W, scratch = x.reshape(d, d), np.empty((2, d, d))
+        shared = self.equal, self.least, scratch[0], scratch[1], grad.reshape(d, d)
+        return float(score(self.C, W, mu, s, *shared))
+
+
+@dataclass
+class PathState(State):
+    x: Array
+    stage: int = 0
+    radius: float = RADII[0]
+    steps: int = 0  # within the stage
+    order: Array | None = None  # of the refit
+    finished: bool = False
+    sigma: Array = field(default_factory=lambda: np.zeros(0))
+
+
+def begin_at_order(problem: LinearSEM, start: Start, state: PathState) -> None:
+    """Skip the path where the start is a graph that a run has ordered before."""
+    order = problem.judge(start.x, start.witness).witness.get("order")
+    if start.given and order is not None and start.x.any():
+        state.order = np.array(order)
+        state.sigma = np.zeros(len(order))
+
+
+def enter_refit(data: SEMData, state: PathState) -> None:
+    """Drop weights until the graph is acyclic, and fix the order of its nodes."""
+    d = len(data.C)
+    W = acyclic(state.x.reshape(d, d), THRESHOLD)
+    order: Any = topological_order(W)
+    state.order = order.astype(np.float64)
+    state.x = W.ravel().copy()
+    state.sigma = np.zeros(d)
+    state.steps = 0
+
+
+def advance_refit(data: SEMData, state: PathState, n: int) -> bool:
+    """Make sweeps of coordinate descent on the order, up to the next judgement."""
+    assert state.order is not None
+    d = len(data.C)
+    allowed = before(state.order.astype(np.int64))
+    count = min(n, JUDGED - state.steps % JUDGED)
+    W = state.x.reshape(d, d)
+    M = np.empty((d, d))
+    made = refit(data.C, W, allowed, data.lam, data.equal, data.least, M, state.sigma, count)
+    state.finished = made < 0 or state.steps >= SWEEPS
+    made = abs(int(made))
+    state.nit += made
+    state.work += made
+    state.steps += made
+    if state.steps % JUDGED == 0 and not state.finished:
+        polish(data, W)
+    return state.finished or state.steps % JUDGED == 0
+
+
+def polish(data: SEMData, W: Array) -> None:
+    """Solve for the weights exactly, support and signs taken as they are.
+
+    With support A and signs s of a column, ``C_AA w = C_Aj - lam sigma s`` and the variance of its
+    residual is ``q + (lam sigma)^2 s' C_AA^-1 s``, q that of least squares: sigma is explicit. A
+    column whose signs would change stays as it is.
+    """
+    d, columns, q, bent = len(W), [], np.zeros(len(W)), np.zeros(len(W))
+    for j in range(d):
+        A = np.flatnonzero(W[:, j])
+        s = np.sign(W[A, j])
+        both = np.zeros((A.size, 2))
+        if A.size:
+            try:
+                both = np.linalg.solve(data.C[np.ix_(A, A)], np.column_stack([data.C[A, j], s]))
+            except np.linalg.LinAlgError:
+                return
+        q[j] = max(0.0, data.C[j, j] - data.C[A, j] @ both[:, 0])
+        bent[j] = data.lam**2 * (s @ both[:, 1])
+        columns.append((A, s, both))
+    if data.equal:
+        q, bent = np.full(d, q.sum() / d), np.full(d, bent.sum() / d)
+    for j, (A, s, both) in enumerate(columns):
+        if bent[j] < 1:
+            sigma = max(np.sqrt(q[j] / (1 - bent[j])), data.least)
+            w = both[:, 0] - data.lam * sigma * both[:, 1]
+            if np.array_equal(np.sign(w), s):
+                W[A, j] = w
