@@ -115,7 +115,10 @@ from fejer.problems.constrained.smooth_composite import SmoothComposite as Smoot
 from fejer.problems.smooth_problem import SmoothProblem as SmoothProblem
 from fejer.problems.sparse.sparse_logistic import SparseLogistic as SparseLogistic
 from fejer.problems.transport.sparse_ot import SparseOT as SparseOT
+from fejer.problems.lowrank.supervised_dictionary import SupervisedDictionary as SupervisedDictionary
 from fejer.problems.bilevel.tv_denoising import TVDenoising as TVDenoising
+from fejer.problems.constrained.target_model import TargetModel as TargetModel
+from fejer.solvers.constrained.target_surrogate import TargetSurrogate as TargetSurrogate
 from fejer.problems.sparse.task_relevance import TaskRelevance as TaskRelevance
 from fejer.problems.constrained.thomson import Thomson as Thomson
 from fejer.problems.transport.unbalanced_ot import UnbalancedOT as UnbalancedOT
@@ -124,10 +127,12 @@ from fejer.solvers.monotone.vr_halpern import VRHalpern as VRHalpern
 from fejer.solvers.monotone.vr_halpern_proximal import VRHalpernProximal as VRHalpernProximal
 from fejer.solvers.lowrank import als as als
 from fejer.solvers.lowrank import altmin as altmin
+from fejer.solvers.lowrank import bcd_dictionary as bcd_dictionary
 from fejer.problems.constrained import dag_metrics as dag_metrics
 from fejer.problems import forms as forms
 from fejer.problems.bilevel import hypergradient as hypergradient
 from fejer.solvers.linear import linprog as linprog
+from fejer.solvers.lowrank import lpgd as lpgd
 from fejer.solvers.transport import monge_gap as monge_gap
 from fejer.problems.constrained import project_linear as project_linear
 from fejer.solvers.lowrank import scaled_gd as scaled_gd

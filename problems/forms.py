@@ -37,6 +37,10 @@ class LinearForm:
         Group of each coordinate; the penalty then has ``sum_g group_weights_g ||w_g||`` too.
     group_weights : array, shape (number of groups,), optional
         Weights of the group norms.
+    prox : Prox, optional
+        A further penalty, by its proximal map.
+    prox_weight : float
+        Its weight.
     n_classes : int
         Columns of w, class by class, for the multinomial loss.
     intercept : bool
@@ -54,6 +58,8 @@ class LinearForm:
     upper: Array
     groups: np.ndarray | None = None
     group_weights: Array | None = None
+    prox: Any = None
+    prox_weight: float = 0.0
     n_classes: int = 1
     intercept: bool = False
     sample_weight: Array | None = None
@@ -112,8 +118,8 @@ class ProgramForm:
 class Program:
     """Mixin of problem classes that are linear programs underneath."""
 
-    def program(self) -> ProgramForm:
-        """Return the problem as a linear program."""
+    def program(self) -> ProgramForm | None:
+        """Return the problem as a linear program, or None where its fields make it another one."""
         raise NotImplementedError
 
     def from_program(

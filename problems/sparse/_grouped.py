@@ -30,8 +30,8 @@ class Grouped:
 
     def __init__(self, form: LinearForm, per: float = 1.0) -> None:
         self.form, self.per = form, per
-        self.groups: Any = form.groups
-        self.weights: Any = form.group_weights
+        parts: Any = form
+        self.groups, self.weights = parts.groups, parts.group_weights
         self.logistic = form.loss == "logistic"
         self.plain: Squares | Logits | None = None
         if not (self.weights.any() or form.l1.any()):

@@ -133,7 +133,7 @@ class BlockEngine:
             largest.append(float(np.linalg.eigvalsh(H)[-1]) if H.size else 0.0)
             if self.rule == "gsq":
                 scale = float(np.trace(H)) / block.size or 1.0
-                inverse: Array = np.linalg.inv(H + 1e-10 * scale * np.eye(block.size))
+                inverse: Any = np.linalg.inv(H + 1e-10 * scale * np.eye(block.size))
                 self.factors.append(inverse)
         self.block_lipschitz = np.array(largest)
 

@@ -104,6 +104,8 @@ def penalty(form: LinearForm, l1: Array, l2: Array, w: Array) -> float:
     if form.groups is not None and form.group_weights is not None:
         squares = np.bincount(form.groups, w * w, minlength=form.group_weights.size)
         total += float(form.group_weights @ np.sqrt(squares))
+    if form.prox is not None:
+        total += form.prox_weight * float(form.prox.value(w))
     return total
 
 

@@ -148,9 +148,19 @@ def smooth(problem: Any, centred: bool = True) -> Squared | Logit:
     return memo[key]  # type: ignore[no-any-return]
 
 
-def unsupported(problem: Any) -> str | None:
-    """Return why a problem's form is none of those that `smooth` takes."""
+def unsupported(problem: Any, *, whole: bool = False) -> str | None:
+    """Return why a problem's form is none of those that `smooth` takes.
+
+    Parameters
+    ----------
+    problem : Blockwise
+        The problem.
+    whole : bool, default False
+        Whether the method takes penalties that couple all coefficients.
+    """
     form = problem.form()
     if not isinstance(form, LinearForm) or form.loss not in LOSSES:
         return "its loss is neither a sum of squares nor logistic"
+    if form.prox is not None and not whole:
+        return "its penalty couples all coefficients"
     return None

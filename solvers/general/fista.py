@@ -14,6 +14,7 @@ from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.forms import Blockwise
 
 from ._linear import Squared
+from ._proximal import forward_step
 from ._rates import excess
 from ._smooth import Logit, smooth, unsupported
 
@@ -144,7 +145,7 @@ class FISTA(Method):
 
     def supports(self, problem: Any) -> str | None:
         """Return None for penalised least squares and logistic regression."""
-        return unsupported(problem)
+        return unsupported(problem, whole=True)
 
     def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> _Prepared:
         """Compute the step from the spectral norm."""
@@ -169,20 +170,11 @@ class FISTA(Method):
     def advance(self, problem: Any, prep: _Prepared, state: FISTAState, n: int) -> bool:
         """Make n iterations."""
         ready = prep.ready
-        penalty = (ready.l1, ready.l2, ready.lower, ready.upper)
-        weights = ready.form.group_weights
         for _ in range(n):
             if state.finished:
                 return True
-            g = ready.adjoint(ready.pull(state.fit_ahead))
-            new = np.empty_like(g)
-            point = (state.ahead, g, state.w, new)
-            if weights is None:
-                uphill, moved = forward_backward(*point, *penalty, prep.step)
-            else:
-                uphill, moved = forward_backward_groups(
-                    *point, ready.l1, ready.form.groups, weights, prep.step
-                )
+            pull = ready.pull(state.fit_ahead)
+            new, uphill, moved = forward_step(ready, state.ahead, pull, state.w, prep.step)
             fit = ready.product(new)
             again = prep.gradient and uphill > 0.0
             if prep.function:
@@ -225,49 +217,6 @@ def _chain(k: int) -> Problem:
     y = np.zeros(d + 1)
     y[0] = 0.5
     return BoxLeastSquares(X, y, lower=-np.inf)
-
-
-@kernel
-def forward_backward(v, g, w, new, l1, l2, lower, upper, step):
-    """``new = prox(v + step g)``; returns ``(v - new)'(new - w)`` and how far new is from both."""
-    uphill = 0.0
-    moved = 0.0
-    for j in range(v.size):
-        u = v[j] + step * g[j]
-        t = step * l1[j]
-        if u > t:
-            u -= t
-        elif u < -t:
-            u += t
-        else:
-            u = 0.0
-        u = min(max(u / (1.0 + step * l2[j]), lower[j]), upper[j])
-        new[j] = u
-        uphill += (v[j] - u) * (u - w[j])
-        moved = max(moved, abs(u - w[j]), abs(u - v[j]))
-    return uphill, moved
-
-
-@kernel
-def forward_backward_groups(v, g, w, new, l1, groups, weights, step):
-    """As `forward_backward` under group norms and moduli, without bounds."""
-    sizes = np.zeros(weights.size)
-    for j in range(v.size):
-        u = v[j] + step * g[j]
-        u = math.copysign(max(abs(u) - step * l1[j], 0.0), u)
-        new[j] = u
-        sizes[groups[j]] += u * u
-    for k in range(weights.size):
-        size = math.sqrt(sizes[k])
-        sizes[k] = 1.0 - step * weights[k] / size if size > step * weights[k] else 0.0
-    uphill = 0.0
-    moved = 0.0
-    for j in range(v.size):
-        u = new[j] * sizes[groups[j]]
-        new[j] = u
-        uphill += (v[j] - u) * (u - w[j])
-        moved = max(moved, abs(u - w[j]), abs(u - v[j]))
-    return uphill, moved
 
 
 @kernel

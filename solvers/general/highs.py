@@ -85,7 +85,10 @@ class Highs(Method):
 
     def supports(self, problem: Any) -> str | None:
         """Ask for a matrix whose entries are known."""
-        operator = problem.program().A.is_operator
+        program = problem.program()
+        if program is None:
+            return "it is no linear program for these values of its fields"
+        operator = program.A.is_operator
         return "its matrix is an operator, HiGHS needs the entries" if operator else None
 
     def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Any:
