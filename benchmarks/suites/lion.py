@@ -31,7 +31,7 @@ DRO = Suite(
     contenders=(
         Contender("vr-extragradient"),
         *(Contender("vr-extragradient", {"step": s}, f"vr-extragradient, step {s:g}")
-          for s in (0.01, 0.03, 0.1)),
+          for s in (0.03, 0.1, 0.3)),
         *(Contender("vr-halpern", {"step": s}, f"vr-halpern, step {s:g}") for s in (0.3, 1.0, 3.0)),
         Contender("extragradient"),
         Contender("graal"),
