@@ -6,13 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from fejer.errors import missing
+from fejer.errors import ProblemError, missing
 from fejer.evidence import Array
+from fejer.problems.constrained.constrained_logistic import ConstrainedLogistic
 from fejer.problems.constrained.equality_nlp import EqualityNLP
+from fejer.problems.constrained.linear_sem import LinearSEM
+from fejer.problems.constrained.smooth_composite import SmoothComposite
 
 from .tables import tumours
 
-__all__ = ["balanced_classifier", "sphere_regression"]
+__all__ = [
+    "SHAPES",
+    "balanced_classifier",
+    "constrained_tumours",
+    "logistic_shape",
+    "plain_logistic",
+    "sphere_regression",
+    "structural_equations",
+]
 
 
 def balanced_classifier(features: int = 30, l2: float = 0.01) -> EqualityNLP:
@@ -93,3 +104,128 @@ def sphere_regression(radius: float = 1.0) -> EqualityNLP:
         start,
         lag_hess=lambda w, l, sigma: sigma * gram + 2.0 * l[0] * np.eye(p),
     )
+
+
+# name: samples, features, and the density of ones; 0 for uniform entries
+SHAPES = {
+    "ionosphere": (351, 34, 0.0),
+    "sonar": (208, 60, 0.0),
+    "splice": (1000, 60, 0.0),
+    "phishing": (11055, 68, 0.44),
+    "mushrooms": (8124, 112, 0.1875),
+    "a9a": (32561, 123, 0.113),
+    "w8a": (49749, 300, 0.039),
+}
+
+
+def _drawn(name: str, seed: int) -> tuple[Array, Array, np.random.Generator]:
+    n, d, density = SHAPES[name]
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1.0, 1.0, (n, d))
+    if density:
+        X = (np.random.default_rng(seed).random((n, d)) < density).astype(np.float64)
+    z = (X - X.mean(axis=0)) @ rng.standard_normal(d)
+    y = np.where(rng.random(n) < 1.0 / (1.0 + np.exp(-2.0 * z / z.std())), 1.0, -1.0)
+    return X, y, rng
+
+
+def logistic_shape(name: str, seed: int = 0) -> ConstrainedLogistic:
+    """Return constrained logistic regression on drawn data of the shape of a known table.
+
+    Parameters
+    ----------
+    name : str
+        One of ``SHAPES``: samples, features and density are those of that table.
+    seed : int, default 0
+        Seed of the generator.
+
+    Examples
+    --------
+    >>> logistic_shape("sonar").n_constraints
+    11
+    """
+    X, y, rng = _drawn(name, seed)
+    return ConstrainedLogistic(X, y, *_equations(X.shape[1], rng))
+
+
+def _equations(d: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Ten equations, drawn anew until some point of the unit sphere obeys them."""
+    for _ in range(1000):
+        A, b = rng.standard_normal((10, d)), rng.standard_normal(10)
+        if np.linalg.norm(np.linalg.lstsq(A, b, rcond=None)[0]) < 1.0:
+            return A, b
+    raise ProblemError(f"name: {d} features are too few for ten random equations on the sphere")
+
+
+def constrained_tumours(seed: int = 0) -> ConstrainedLogistic:
+    """Return the same on the measurements of tumours.
+
+    Parameters
+    ----------
+    seed : int, default 0
+        Seed of the equations.
+
+    Examples
+    --------
+    >>> constrained_tumours().size
+    30
+    """
+    X, y, _ = tumours()
+    return ConstrainedLogistic(X, y, *_equations(X.shape[1], np.random.default_rng(seed)))
+
+
+def plain_logistic(name: str, seed: int = 0) -> SmoothComposite:
+    """Return logistic regression without constraints, with a penalty of 1e-6 over the samples.
+
+    Parameters
+    ----------
+    name : str
+        One of ``SHAPES``; "ill": "a9a" with columns of units from 1 to 1e-3; "correlated": its
+        shape with factors of deviations from 1 to 1e-3, and a penalty of 1e-3.
+    seed : int, default 0
+        Seed of the generator.
+
+    Examples
+    --------
+    >>> plain_logistic("sonar").size
+    60
+    """
+    penalty = 1e-6
+    if name == "ill":
+        X, _, _ = _drawn("a9a", seed)
+        rng = np.random.default_rng(seed + 2)
+        order = np.random.default_rng(seed + 1).permutation(123)
+        X = X * np.geomspace(1.0, 1e-3, 123)[order]
+        z = (X - X.mean(axis=0)) @ (rng.standard_normal(123) / X.std(axis=0))
+    elif name == "correlated":
+        penalty = 1e-3
+        rng = np.random.default_rng(seed + 5)
+        factors = rng.standard_normal((123, 123)) * np.geomspace(1.0, 1e-3, 123)
+        X = rng.standard_normal((32561, 123)) @ factors.T
+        X /= X.std(axis=0)
+        z = X @ rng.standard_normal(123)
+    else:
+        X, y, _ = _drawn(name, seed)
+        return SmoothComposite(X, y, l2=penalty / len(y))
+    y = np.where(rng.random(len(z)) < 1.0 / (1.0 + np.exp(-2.0 * z / z.std())), 1.0, -1.0)
+    return SmoothComposite(X, y, l2=penalty / len(y))
+
+
+def structural_equations(d: int, edges: int, noise: str, seed: int = 0) -> LinearSEM:
+    """Return observations of a random graph.
+
+    Parameters
+    ----------
+    d, edges : int
+        Nodes, and expected edges.
+    noise : {"equal", "unequal"}
+        Unit variances, or variances from 0.5 to 10.
+    seed : int, default 0
+        Seed of the generator.
+
+    Examples
+    --------
+    >>> structural_equations(5, 5, "equal").size
+    25
+    """
+    return LinearSEM.random_graph(d=d, edges=edges, noise=noise, seed=seed)[0]
