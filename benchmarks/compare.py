@@ -30,7 +30,8 @@ class Comparison:
     Attributes
     ----------
     ratios : dict of str to float
-        Smallest CPU time in B over that in A, by job.
+        Smallest CPU time in B over that in A, by job; each in units of the reference work that was
+        timed in turn with it, so that a machine which others slow down is no slower revision.
     ratio : float
         Their geometric mean; nan if there is none.
     counts : list of str
@@ -111,7 +112,7 @@ def compare(before: Iterable[Record], after: Iterable[Record]) -> Comparison:
         for count in ("nit", "work"):
             if old[count] != new[count]:
                 counts.append(f"{name}: {count} {old[count]:g} -> {new[count]:g}")
-        ratios[name] = tables.seconds(new, "cpu") / max(tables.seconds(old, "cpu"), 1e-9)
+        ratios[name] = _cost(new) / max(_cost(old), 1e-9)
     logs = [math.log(max(ratio, 1e-9)) for ratio in ratios.values()]
     return Comparison(
         ratios,
@@ -121,6 +122,10 @@ def compare(before: Iterable[Record], after: Iterable[Record]) -> Comparison:
         (len(a) - len(common), len(b) - len(common)),
         any(record["jobs"] != 1 for side in (a, b) for record in side.values()),
     )
+
+
+def _cost(record: Record) -> float:
+    return tables.seconds(record, "cpu") / tables.seconds(record, "reference")
 
 
 def _ours(records: Iterable[Record]) -> dict[str, Record]:

@@ -29,18 +29,21 @@ def peak_memory(job: dict[str, Any]) -> float:
         Bytes beyond those resident before the run: the instance, the libraries and their compiled
         code are there already, because the job has run once before.
     """
-    problem = Instance(**job["instance"]).build(job["seed"])
+
+    def build() -> Any:
+        return Instance(**job["instance"]).build(job["seed"])
+
     if "peer" in job:
         module, _, name = job["peer"]["call"].partition(":")
-        solve = getattr(importlib.import_module(module), name)(problem)
+        solve = getattr(importlib.import_module(module), name)(build())
 
-        def run(first: bool) -> None:
+        def run(problem: Any, first: bool) -> None:
             solve(job["peer"]["ladder"][0])
     else:
         chosen = job["contender"]
         settings = {k: job[k] for k in ("tol", "max_time")}
 
-        def run(first: bool) -> None:
+        def run(problem: Any, first: bool) -> None:
             limit = 2 if first else job["max_iter"]
             fejer.minimize(
                 problem,
@@ -50,11 +53,12 @@ def peak_memory(job: dict[str, Any]) -> float:
                 **settings,
             )
 
-    run(True)
+    run(build(), True)
+    problem = build()  # anew: what a method prepares is remembered by the problem
     gc.collect()
     _reset()
     before = _kilobytes("VmRSS")
-    run(False)
+    run(problem, False)
     return 1024.0 * max(0, _kilobytes("VmHWM") - before)
 
 

@@ -92,7 +92,7 @@ def seconds(record: Record, clock: str = "wall") -> float:
     ----------
     record : dict
         A record.
-    clock : {"wall", "cpu"}
+    clock : {"wall", "cpu", "reference"}
         Which time.
 
     Returns

@@ -166,7 +166,8 @@ class Suite:
     memory : bool
         Measure peak memory of the instances with a size, each run in a fresh process.
     rates : bool
-        Follow the quantity that the theorem bounds, where a method has such a theorem.
+        Follow the quantity that the theorem bounds, where a method has such a theorem, on the first
+        seed.
     all_solved : bool
         ``bench run`` fails unless each of our runs is certified.
     notes : str
@@ -196,11 +197,13 @@ class Suite:
         peers : bool, default False
             The rivals too.
         """
-        limits = {k: getattr(self, k) for k in ("tol", "max_time", "max_iter", "repeats", "rates")}
+        limits = {k: getattr(self, k) for k in ("tol", "max_time", "max_iter", "repeats")}
         for instance in self.instances:
             for seed in self.seeds if instance.drawn else self.seeds[:1]:
                 shared = {"suite": self.name, "instance": asdict(instance), "seed": seed, **limits}
-                shared["memory"] = self.memory and seed == self.seeds[0] and instance.size > 0
+                first = seed == self.seeds[0]
+                shared["rates"] = self.rates and first
+                shared["memory"] = self.memory and first and instance.size > 0
                 for contender in self.contenders:
                     if instance.problem in (contender.problems or (instance.problem,)):
                         yield _plain({**shared, "contender": asdict(contender)})

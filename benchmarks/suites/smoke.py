@@ -51,7 +51,7 @@ SUITE = Suite(
     ),
     seeds=(0, 1, 2),
     max_time=5.0,
-    repeats=7,
+    repeats=5,
     rates=True,
     all_solved=True,
     notes="Instances are tiny: what this suite says of speed concerns fixed costs.",

@@ -32,8 +32,15 @@ def test_work_of_ten_per_cent_fails():
 
 def test_one_noisy_job_does_not_fail():
     noisy = runs()
-    noisy[3]["times"] = {"wall": [9.0], "cpu": [2 * noisy[3]["times"]["cpu"][0]]}
+    noisy[3]["times"]["cpu"] = [2 * noisy[3]["times"]["cpu"][0]]
     assert compare(runs(), noisy).passed
+
+
+def test_a_machine_that_others_slow_down_is_no_slower_revision():
+    slower = runs(1.5)
+    for one in slower:
+        one["times"]["reference"] = [1.5e-3]
+    assert compare(runs(), slower).ratio == pytest.approx(1.0)
 
 
 def test_the_fastest_of_the_repeats_counts():

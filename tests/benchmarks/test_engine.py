@@ -32,7 +32,8 @@ def test_a_record_says_what_was_run_and_what_came_of_it(tmp_path):
         assert record["job"]["seed"] == seed
         assert record["status"] == "CONVERGED" and record["claims"]
         assert record["certificate"]["holds"] and record["certificate"]["value"] <= 1e-6
-        assert len(record["times"]["wall"]) == len(record["times"]["cpu"]) == 2
+        times = record["times"]
+        assert len(times["wall"]) == len(times["cpu"]) == len(times["reference"]) >= 2
         assert record["nit"] == record["trace"]["nit"][-1] > 0
         assert record["trace"]["certificate"][-1] == record["certificate"]["value"]
         assert record["theorem"]["form"] == "sublinear"
@@ -135,14 +136,14 @@ def test_a_right_rival_is_certified_and_timed(tmp_path, rivals):
     found = by_solver(played(tmp_path, suite(rival("right"), seeds=(0,)), peers=True))
     record = found["right"]
     assert record["status"] == "CONVERGED" and record["certificate"]["holds"]
-    assert len(record["times"]["wall"]) == 2 and record["rung"] == 1e-6
+    assert len(record["times"]["wall"]) >= 2 and record["rung"] == 1e-6
 
 
 def test_the_first_rung_that_is_certified_counts(tmp_path, rivals):
     steps = rival("ladder", ladder=(1e-4, 1e-6, 1e-8, 1e-10))
     record = played(tmp_path, suite(steps, seeds=(0,), contenders=()), peers=True)[0]
     assert record["rung"] == 1e-8 and record["certificate"]["holds"]
-    assert len(record["times"]["wall"]) == 2
+    assert len(record["times"]["wall"]) >= 2
 
 
 def test_a_wrong_rival_is_not_called_faster(tmp_path, rivals):

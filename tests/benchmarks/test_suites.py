@@ -6,7 +6,6 @@ import fejer
 from fejer.benchmarks import records
 from fejer.benchmarks.engine import run
 from fejer.benchmarks.store import Store
-from fejer.benchmarks.suite import Instance
 from fejer.benchmarks.suites import load, suites
 from fejer.method import find
 
@@ -33,22 +32,24 @@ def test_sizes_of_a_family_differ(name):
     assert len(sized) == len(set(sized))
 
 
-@pytest.mark.parametrize(
-    "instance",
-    [pytest.param(i, id=f"{n}: {i.name}") for n, s in SUITES.items() for i in s.instances],
-)
-def test_instances_are_built_alike_from_one_seed(instance):
-    first, second = instance.build(0), instance.build(0)
-    assert isinstance(first, getattr(fejer, instance.problem))
-    assert first.judge(first.initial_point()).fun == second.judge(second.initial_point()).fun
+def instances():
+    """All instances; beyond the first of each suite they are built in slow runs alone."""
+    for name, suite in SUITES.items():
+        for place, instance in enumerate(suite.instances):
+            marks = [pytest.mark.slow] if place and name != "smoke" else []
+            yield pytest.param(suite, instance, id=f"{name}: {instance.name}", marks=marks)
 
 
-@pytest.mark.parametrize("name", SUITES)
-def test_contenders_treat_what_they_are_run_on(name):
-    for job in SUITES[name].jobs():
-        chosen = job["contender"]
-        problem = Instance(**job["instance"]).build(job["seed"])
-        assert find(chosen["method"], problem, chosen["options"]).name == chosen["method"]
+@pytest.mark.parametrize(("suite", "instance"), list(instances()))
+def test_instances_are_built_alike_and_can_be_treated(suite, instance):
+    seed = suite.seeds[0]
+    problem, again = instance.build(seed), instance.build(seed)
+    assert isinstance(problem, getattr(fejer, instance.problem))
+    assert problem.fingerprint() == again.fingerprint()
+    for contender in suite.contenders:
+        if instance.problem in (contender.problems or (instance.problem,)):
+            method = find(contender.method, problem, contender.options)
+            assert method.name == contender.method
 
 
 def test_linear_reads_a_folder(tmp_path, monkeypatch):
