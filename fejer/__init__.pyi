@@ -32,6 +32,7 @@ from fejer.rates import RateFit as RateFit
 from fejer.testing.derivatives import check_derivatives as check_derivatives
 from fejer.solvers.constrained.alm import ALM as ALM
 from fejer.solvers.constrained.adasketch import AdaSketch as AdaSketch
+from fejer.solvers.general.adam import Adam as Adam
 from fejer.solvers.constrained.adam_path import AdamPath as AdamPath
 from fejer.solvers.monotone.anderson import Anderson as Anderson
 from fejer.solvers.transport.assignment import Assignment as Assignment
@@ -81,6 +82,7 @@ from fejer.problems.constrained.linear_sem import LinearSEM as LinearSEM
 from fejer.solvers.monotone.lion_k import LionK as LionK
 from fejer.problems.bilevel.logistic_bilevel import LogisticBilevel as LogisticBilevel
 from fejer.solvers.bilevel.maid import Maid as Maid
+from fejer.problems.transport.map_fit import MapFit as MapFit
 from fejer.problems.lowrank.matrix_completion import MatrixCompletion as MatrixCompletion
 from fejer.problems.monotone.matrix_game import MatrixGame as MatrixGame
 from fejer.problems.lowrank.matrix_sensing import MatrixSensing as MatrixSensing
