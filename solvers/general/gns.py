@@ -18,8 +18,8 @@ LARGEST = 5000
 SMALLEST_GAMMA = 1e-9
 REJECTIONS = 40
 SAMPLE = 20
-MANY = 40  # samples for each variable from which a row sketch may pay
-WIDE = 150  # variables from which a Hessian costs more than the passes that a sketch adds
+MANY = 40  # samples for each variable from which "auto" begins with a row sketch
+GROWTH = 8  # of that sketch, where its Hessian had a step rejected
 RIDGE = 1e-12
 ROUNDING = 2.0**-44
 
@@ -46,6 +46,7 @@ class GNSState(State):
     gamma: float = 1.0
     seed: int = 0
     edge: bool = False  # a trial of the last iteration was rejected
+    sample: int = 0  # rows of the sketch, 0 for all
     finished: bool = False
 
 
@@ -65,8 +66,9 @@ class GNS(Method):
     hessian : str
         "exact"; "gauss-newton": without the rank-one term of "logsumexp" and "power", the blocks
         of "softmax"; "fisher": the rank-one term of "power"; "sketch": 20 d rows of "logistic",
-        drawn anew each iteration; "none": 0, normalised gradient steps; "auto": the sketch for
-        d >= 150 and 40 d rows, else exact. A `SmoothProblem` says by its `hess` what H is.
+        drawn anew each iteration; "none": 0, normalised gradient steps; "auto": exact, but for
+        "logistic" with 40 d rows a sketch that grows eightfold at each rejection. A
+        `SmoothProblem` says by its `hess` what H is.
     metric : str
         "hessian": B = H at the initial point, which makes the method indifferent to the units of
         the variables; "identity".
@@ -144,8 +146,8 @@ class GNS(Method):
         x = problem.initial_point()
         if self.metric == "identity" or self.hessian == "none":
             return _Metric(None, None)
-        kind = "exact" if self.hessian == "fisher" else self._kind(problem)
-        B = _hessian(problem, x, kind, self._rows(problem, kind, 0, 0))
+        kind = "exact" if self.hessian in ("auto", "fisher", "sketch") else self.hessian
+        B = _hessian(problem, x, kind, _rows(problem, self._sample(problem), 0, 0))
         size = np.diagonal(B).copy()
         own = np.where(size > 0, size, max(float(np.mean(np.abs(size))), 1e-300))
         ridge = RIDGE  # a share of each entry, so that units do not matter
@@ -166,25 +168,20 @@ class GNS(Method):
         if isinstance(problem, SmoothProblem):
             problem.oracle(start.x).require_finite()
         calls = getattr(problem, "difference_calls", 0)
-        return GNSState(start.x, seed=int(rng.integers(2**31)), work=1, nfev=1 + calls)
+        seed, sample = int(rng.integers(2**31)), self._sample(problem)
+        return GNSState(start.x, seed=seed, sample=sample, work=1, nfev=1 + calls)
 
-    def _kind(self, problem: Any) -> str:
-        if isinstance(problem, SmoothProblem) or self.hessian != "auto":
-            return "exact" if self.hessian == "auto" else self.hessian
+    def _sample(self, problem: Any) -> int:
+        """Return the rows of the first sketch, 0 for an exact Hessian."""
+        if isinstance(problem, SmoothProblem) or problem.loss != "logistic":
+            return 0
         n, d = problem.A.shape
-        return "sketch" if problem.loss == "logistic" and n >= MANY * d and d >= WIDE else "exact"
-
-    @staticmethod
-    def _rows(problem: Any, kind: str, seed: int, nit: int) -> Any:
-        if kind != "sketch":
-            return None
-        n, d = problem.A.shape
-        rng = np.random.default_rng([seed, nit])
-        return np.sort(rng.choice(n, min(n, SAMPLE * d), replace=False, shuffle=False))
+        wanted = self.hessian == "sketch" or (self.hessian == "auto" and n >= MANY * d)
+        return min(n, SAMPLE * d) if wanted else 0
 
     def advance(self, problem: Any, prep: _Metric, state: GNSState, n: int) -> bool:
         """Take regularised Newton steps."""
-        kind = self._kind(problem)
+        kind = "exact" if self.hessian in ("auto", "sketch") else self.hessian
         for _ in range(n):
             if state.finished:
                 return True
@@ -194,8 +191,15 @@ class GNS(Method):
             if not size > 0:
                 state.finished = True
                 return True
-            H = _hessian(problem, state.x, kind, self._rows(problem, kind, state.seed, state.nit))
-            state.finished = not self._step(problem, prep, state, at, size, H, kind == "sketch")
+            rows = _rows(problem, state.sample, state.seed, state.nit)
+            H = _hessian(problem, state.x, kind, rows)
+            gamma = state.gamma
+            state.finished = not self._step(problem, prep, state, at, size, H)
+            if self.hessian == "auto" and state.sample and state.edge:
+                # the sketch was too rough for this radius, not the radius too large
+                grown = GROWTH * state.sample
+                state.sample = grown if 2 * grown < problem.A.shape[0] else 0
+                state.gamma, state.edge = gamma, False
         return state.finished
 
     @staticmethod
@@ -206,7 +210,6 @@ class GNS(Method):
         at: Any,
         size: float,
         H: Array,
-        sketched: bool,
     ) -> bool:
         """Try smaller and smaller gamma until a step is accepted."""
         noise = ROUNDING * abs(at.fun)
@@ -228,13 +231,21 @@ class GNS(Method):
                         shrunk = float(np.sqrt(square)) / size
                         if trial == 0 and not state.edge:
                             gamma *= 4.0 if shrunk <= 0.25 else 2.0
-                        elif sketched:  # the error of H is relative: keep lam, not gamma
+                        elif state.sample:  # the error of H is relative: keep lam, not gamma
                             gamma *= shrunk
                         state.edge = trial > 0
                         state.x, state.gamma = x, min(max(gamma, SMALLEST_GAMMA), 1e150)
                         return True
             gamma /= 2.0 if trial == 0 else 4.0
         return False
+
+
+def _rows(problem: Any, sample: int, seed: int, nit: int) -> Any:
+    """Draw the rows of a sketch."""
+    if not sample:
+        return None
+    rng = np.random.default_rng([seed, nit])
+    return np.sort(rng.choice(problem.A.shape[0], sample, replace=False, shuffle=False))
 
 
 def _hessian(problem: Any, x: Array, kind: str, rows: Any) -> Array:
@@ -244,7 +255,7 @@ def _hessian(problem: Any, x: Array, kind: str, rows: Any) -> Array:
         answer = oracle.call(problem.hess, x, *problem.args)
         matrix = oracle.dense(oracle.as_matrix(answer, "hess", (x.size, x.size)))
         return np.array(matrix + matrix.T) / 2
-    return np.asarray(problem.oracle(x).hessian(kind, rows))
+    return np.asarray(problem.oracle(x).hessian("sketch" if rows is not None else kind, rows))
 
 
 def _solve(H: Array, B: Array | None, lam: float, g: Array) -> Array | None:
