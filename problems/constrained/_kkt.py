@@ -12,6 +12,8 @@ from fejer.numerics.matrix import Matrix
 from . import _oracle as oracle
 
 DENSE_ENTRIES = 4_000_000  # up to here a Jacobian is treated as an array, where that is safer
+SPARSE_ENTRIES = 100_000  # beyond this a sparse one is treated as such
+DUAL_SHIFT = 1e-12
 ROUNDING = 2.0**-52
 
 
@@ -20,6 +22,10 @@ def least_squares_multipliers(G: Any, g: Array) -> Array:
     m = G.shape[0]
     if m == 0 or not (oracle.is_finite(g) and oracle.is_finite(G)):
         return np.zeros(m)
+    if oracle.is_sparse(G) and G.shape[0] * G.shape[1] > SPARSE_ENTRIES:
+        multipliers: Any = _sparse_least_squares(G, g)
+        if np.isfinite(multipliers).all():
+            return multipliers
     if isinstance(G, np.ndarray) or G.shape[0] * G.shape[1] <= DENSE_ENTRIES:
         try:
             multipliers = np.linalg.lstsq(oracle.dense(G).T, -g, rcond=None)[0]
@@ -37,6 +43,29 @@ def least_squares_multipliers(G: Any, g: Array) -> Array:
         )
         multipliers = lsmr(transposed, -g, atol=1e-14, btol=1e-14, conlim=0.0, maxiter=4 * m)[0]
     return np.asarray(multipliers) if np.isfinite(multipliers).all() else np.zeros(m)
+
+
+def _sparse_least_squares(G: Any, g: Array) -> Array:
+    """Solve ``[[I, G'], [G, -t I]] [r; -l] = [g; 0]``, t far below the size of G; nan if it fails.
+
+    The shift keeps dependent rows from ending the factorisation; two steps of refinement with it
+    are two steps of the proximal method, which approach the least-squares multipliers.
+    """
+    from scipy.sparse import block_array, csc_array, eye_array
+    from scipy.sparse.linalg import splu
+
+    m, n = G.shape
+    shift = DUAL_SHIFT * max(float(np.abs(G.data).max(initial=0.0)) ** 2, 1e-300)
+    K = csc_array(block_array([[eye_array(n), G.T], [G, -shift * eye_array(m)]]))
+    try:
+        factor = splu(K)
+    except RuntimeError:
+        return np.full(m, np.nan)
+    l = np.zeros(m)
+    for _ in range(3):
+        residual = g + oracle.times_transposed(G, l)
+        l = l - factor.solve(np.concatenate([residual, np.zeros(m)]))[n:]
+    return l
 
 
 def moduli_transposed(G: Any, l: Array) -> Array:

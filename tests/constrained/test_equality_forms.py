@@ -259,3 +259,19 @@ def test_bad_fields_are_named(name, fields):
 def test_bad_sizes_of_random(arguments):
     with pytest.raises(ProblemError):
         fejer.EqualityNLP.random(**arguments)
+
+
+def test_multipliers_of_large_sparse_jacobians_are_those_of_least_squares():
+    """Also where rows repeat: then the residual counts, not the multipliers."""
+    from fejer.problems.constrained._kkt import least_squares_multipliers
+
+    rng = np.random.default_rng(0)
+    G = sparse.random_array((300, 500), density=0.02, rng=rng, format="csr")
+    G = sparse.csr_array(G + sparse.eye_array(300, 500))
+    g = rng.standard_normal(500)
+    found = least_squares_multipliers(G, g)
+    dense = least_squares_multipliers(G.toarray(), g)
+    np.testing.assert_allclose(found, dense, rtol=1e-8, atol=1e-10)
+    twice = sparse.csr_array(sparse.vstack([G, G[:5]]))
+    best = np.linalg.norm(g + G.T @ dense)
+    assert np.linalg.norm(g + twice.T @ least_squares_multipliers(twice, g)) <= best * (1 + 1e-6)
