@@ -47,8 +47,8 @@ SUITE = Suite(
         Instance(
             "Lasso",
             f"{MODULE}.regressions:sparse_lasso",
-            {"n": 1000, "p": 5000},
-            "sparse, 1000 x 5000",
+            {"n": 1000, "p": 5000, "ratio": 0.02},
+            "sparse, 1000 x 5000, lam 0.02 of lam_max",
         ),
     ),
     contenders=(Contender("bcd"), Contender("fista")),
