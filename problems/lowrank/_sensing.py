@@ -48,9 +48,11 @@ def judge(problem: Any, found: Frame | None, X: Array, error: float) -> Certific
 
 def split(problem: Measured, found: Frame, G: Array) -> tuple[float, Array]:
     """Norm of the tangential part of a matrix, and its normal part."""
-    below = G - found.left @ (found.left.T @ G)
-    normal = below - (below @ found.right) @ found.right.T
-    return math.sqrt(max(0.0, float(np.vdot(G, G)) - float(np.vdot(normal, normal)))), normal
+    inner = found.left.T @ G
+    below = G - found.left @ inner
+    outer = below @ found.right
+    tangent = math.hypot(float(np.linalg.norm(inner)), float(np.linalg.norm(outer)))
+    return tangent, below - outer @ found.right.T
 
 
 def leading(problem: Measured, normal: Array) -> tuple[float, Array, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -107,10 +107,12 @@ class MatrixSensing(Problem):
 
     def __post_init__(self) -> None:
         shape = matrix_shape(self.shape)
-        if self.loss not in ("l1", "l2"):
+        if not isinstance(self.loss, str) or self.loss not in ("l1", "l2"):
             raise ProblemError(f"loss: expected 'l1' or 'l2', got {self.loss!r:.80}")
         A = self.A if validated(self.A) else _stack(self.A, shape)
-        y = as_vector(self.y, "y", size=len(A)) if np.ndim(self.y) else as_vector(self.y, "y")
+        y = as_vector(self.y, "y")
+        if y.size != len(A):
+            raise ProblemError(f"y: expected shape ({len(A)},) as A has, got {y.shape}")
         if not A.any():
             raise ProblemError("A: expected at least one entry other than 0, got zeros alone")
         if self.loss == "l1" and not y.any():
@@ -336,9 +338,12 @@ class MatrixSensing(Problem):
 
 def _stack(data: npt.ArrayLike, shape: tuple[int, int]) -> Array:
     """Check measuring matrices and return them as an array (M, d1, d2)."""
-    raw: Any = data if isinstance(data, np.ndarray) else np.asarray(data)
-    if raw.ndim == 2:
-        flat = float_array(raw, "A", ndim=2, shape=(-1, shape[0] * shape[1]))
+    try:
+        depth = np.ndim(data)
+    except ValueError:  # ragged: the check below says so
+        depth = 3
+    if depth == 2:
+        flat = float_array(data, "A", ndim=2, shape=(-1, shape[0] * shape[1]))
         cube: Array = flat.reshape(len(flat), *shape)
         return cube
-    return float_array(raw, "A", ndim=3, shape=(-1, *shape))
+    return float_array(data, "A", ndim=3, shape=(-1, *shape))

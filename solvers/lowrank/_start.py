@@ -18,3 +18,12 @@ def fill_components(U: Array, V: Array, fill: Array) -> None:
         U[:], V[:] = balanced(found)
         U[:, lacking] = 0.0
         V[:, lacking] = (float(np.abs(V).max()) or 1.0) * fill[:, lacking]
+
+
+STILL, SMALLEST_CHANGE = 3, 1e-13
+
+
+def stillness(x: Array, last: Array, count: int) -> int:
+    """Count iterations in a row that changed x by rounding alone; `STILL` of them end a run."""
+    moved = float(np.linalg.norm(x - last))
+    return count + 1 if moved <= SMALLEST_CHANGE * float(np.linalg.norm(x)) else 0

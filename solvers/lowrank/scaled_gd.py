@@ -15,6 +15,8 @@ from fejer.problems.lowrank._factors import pack, spectrum, unpack
 from fejer.problems.lowrank.matrix_completion import MatrixCompletion
 from fejer.problems.lowrank.matrix_sensing import MatrixSensing
 
+from ._start import STILL, stillness
+
 GROWTH = 2.0  # of the best residual: where it grows more, back to the best point with half the step
 
 
@@ -33,6 +35,7 @@ class ScaledGDState(State):
     shrink: float = 1.0
     square: float = math.inf
     top: float = 0.0
+    still: int = 0
 
 
 @register
@@ -130,10 +133,14 @@ class ScaledGradientDescent(Method):
     def advance(self, problem: Any, prep: _Prep, state: ScaledGDState, n: int) -> bool:
         """Make up to n steps."""
         for _ in range(n):
+            if state.still >= STILL:
+                return True
+            last = state.x.copy()
             self._step(problem, prep, state)
+            state.still = stillness(state.x, last, state.still)
             state.nit += 1
             state.work += (3 if isinstance(problem, MatrixCompletion) else 2) * problem.unit
-        return False
+        return state.still >= STILL
 
     def _step(self, problem: Any, prep: _Prep, state: ScaledGDState) -> None:
         symmetric = isinstance(problem, MatrixSensing) and problem.symmetric
