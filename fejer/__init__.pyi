@@ -59,6 +59,8 @@ from fejer.solvers.monotone.extragradient import Extragradient as Extragradient
 from fejer.solvers.monotone.feg import FEG as FEG
 from fejer.solvers.general.fista import FISTA as FISTA
 from fejer.problems.monotone.fixed_point import FixedPoint as FixedPoint
+from fejer.solvers.lowrank.flag_irls import FlagIRLS as FlagIRLS
+from fejer.problems.lowrank.flag_mean import FlagMean as FlagMean
 from fejer.solvers.monotone.forward_backward import ForwardBackward as ForwardBackward
 from fejer.solvers.monotone.gda import GDA as GDA
 from fejer.solvers.general.gns import GNS as GNS

@@ -10,6 +10,7 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.smooth_problem import SmoothProblem
+from fejer.problems.transport.map_fit import MapFit
 
 ROUND = 15_000  # iterations after which the memory is emptied
 ROUNDS = 20
@@ -63,7 +64,7 @@ class LBFGS(Method):
 
     memory: int = option(10, least=1, most=1000, doc="pairs of steps and gradient differences kept")
 
-    name, solves = "lbfgs", (SmoothProblem,)
+    name, solves = "lbfgs", (SmoothProblem, MapFit)
     cites = ("Liu and Nocedal (1989)", "Byrd, Lu, Nocedal and Zhu (1995)")
     one_shot = True
 
@@ -96,11 +97,13 @@ class LBFGS(Method):
 
         bounds = None if problem.bounds is None else Bounds(*problem.bounds.T)
         options: Any = {"maxcor": self.memory, "gtol": prep, "ftol": 0.0, "maxls": 50}
-        options |= {"maxiter": ROUND, "maxfun": 10 * ROUND}
+        options |= {"maxiter": ROUND}
+        most = getattr(problem, "most_evaluations", 10 * ROUND * ROUNDS)
         oracle: Any = _Guarded(problem, state.x)
         nit, f = 0, problem.oracle(state.x).fun
         for _ in range(ROUNDS):
             before = f
+            options["maxfun"] = min(10 * ROUND, most - oracle.calls)
             answer = minimize(
                 oracle,
                 state.x,
@@ -118,7 +121,7 @@ class LBFGS(Method):
                     state.x = x
                 break
             state.x = x
-            if oracle.slope(x) <= prep or oracle.ran_away(x):
+            if oracle.slope(x) <= prep or oracle.ran_away(x) or oracle.calls >= most:
                 break
         state.finished = True
         state.nit += max(1, nit)

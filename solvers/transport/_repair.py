@@ -12,6 +12,7 @@ from fejer.problems.transport._sparse_plan import Entries, summed
 
 LARGEST = 200_000  # arcs in a linear program
 ROUNDS = 25  # of pruning
+WIDER = 1  # doublings of the arcs that are tried beyond the first success
 MET = 1e-11  # violation, relative to the own weight, at which a quadratic program is solved
 
 
@@ -29,25 +30,40 @@ def repaired(
         return None, 0
     s = f[:, None] + g - (C - polytope.shift)
     m = C.shape[1]
-    units, width = 0, k
+    best: Entries | None = None
+    units, width, more = 0, k, WIDER
     while True:
         rows, columns = _widest(s, width)
         if rows.size > LARGEST:
-            return None, units
+            return best, units
         costs = C[rows, columns] - polytope.shift
         usable = costs < np.inf
         rows, columns, costs = rows[usable], columns[usable], costs[usable]
-        gradient = costs - f[rows] - g[columns] + np.maximum(s[rows, columns], 0.0)
-        kept, programs = _pruned(polytope, k, rows, columns, gradient)
-        units += 20 * programs
-        if kept is not None:
-            allowed = _support(s, k, rows, columns, kept)
-            found = _quadratic(polytope, gamma, f, g, *allowed)
-            return found or Entries(rows[kept > 0], columns[kept > 0], kept[kept > 0],
-                                    costs[kept > 0]), units + 20  # fmt: skip
-        if width >= m:
-            return None, units
+        reduced = costs - f[rows] - g[columns]
+        # Where all plans have the same squares the cost alone counts, elsewhere the gradient does.
+        for gradient in (reduced, reduced + np.maximum(s[rows, columns], 0.0)):
+            kept, programs = _pruned(polytope, k, rows, columns, gradient)
+            units += 20 * programs
+            if kept is None:
+                continue
+            used = kept > 0
+            allowed = _support(s, k, rows[used], columns[used])
+            vertex = Entries(rows[used], columns[used], kept[used], costs[used])
+            for found in (vertex, _quadratic(polytope, gamma, f, g, *allowed)):
+                if found is not None and _objective(found, gamma) < _objective(best, gamma):
+                    best = found
+            units += 20
+        more -= best is not None
+        if width >= m or more < 0:
+            return best, units
         width = min(m, 2 * width)
+
+
+def _objective(entries: Entries | None, gamma: float) -> float:
+    if entries is None:
+        return float("inf")
+    P = entries.values
+    return float(P @ entries.costs + 0.5 * gamma * (P @ P))
 
 
 def _widest(s: Array, width: int) -> tuple[Any, Any]:
@@ -90,11 +106,10 @@ def _pruned(
     return None, ROUNDS
 
 
-def _support(s: Array, k: int, rows: Any, columns: Any, flow: Array) -> tuple[Any, Any]:
-    """The arcs of the flow, and the largest others, k in each row."""
+def _support(s: Array, k: int, rows: Any, columns: Any) -> tuple[Any, Any]:
+    """These arcs, and the largest others, k in each row."""
     order = s.copy()
-    used = flow > 0
-    order[rows[used], columns[used]] = np.inf
+    order[rows, columns] = np.inf
     return _widest(order, min(k, s.shape[1]))
 
 
