@@ -278,15 +278,15 @@ class Run:
         x, certificate = self._timed("judge", self._certificate)
         finite = bool(np.isfinite(x).all())
         smaller = self.best is None or certificate.value < self.best.certificate.value
-        if smaller:
-            self.improved = state.nit
+        if reason != "cut":  # what a limit forces leaves no trace in a run that goes on later
+            self.improved = state.nit if smaller else self.improved
+            self.judged = state.nit
         final = certificate.proves != "solved"
         if self.best is None or final or certificate.value <= self.best.certificate.value:
             if finite:
                 self._keep(x, certificate, reason)
         self.last = x, certificate
         self._record(certificate)
-        self.judged = state.nit
 
         if not finite:
             self.status = Status.NUMERICAL_ERROR

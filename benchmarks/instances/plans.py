@@ -95,7 +95,7 @@ def mixtures(n: int, eta: float, power: float = 2.0, seed: int = 0) -> EntropicO
 
     Examples
     --------
-    >>> mixtures(50, 100.0, 1.0).cost.max()
+    >>> float(mixtures(50, 100.0, 1.0).cost.max())
     1.0
     """
     rng = np.random.default_rng(seed)
@@ -131,10 +131,12 @@ def quadratic(kind: str, n: int, gamma: float, seed: int = 0) -> QuadraticOT:
 
     Parameters
     ----------
-    kind, n, seed
+    kind, n
         As for `generated`.
     gamma : float
         Weight of the quadratic term; the largest cost is 1.
+    seed : int, default 0
+        Seed of the generator.
 
     Examples
     --------
@@ -149,12 +151,14 @@ def sparse(kind: str, n: int, gamma: float, k: int, seed: int = 0) -> SparseOT:
 
     Parameters
     ----------
-    kind, n, seed
+    kind, n
         As for `generated`.
     gamma : float
         Weight of the quadratic term; the largest cost is 1.
     k : int
         Largest number of entries of a row.
+    seed : int, default 0
+        Seed of the generator.
 
     Examples
     --------

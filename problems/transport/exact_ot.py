@@ -342,18 +342,20 @@ class ExactOT(Balanced, Program, Problem):
     # ---- instances -------------------------------------------------------------------------------
     @classmethod
     def random(cls, n: int = 12, m: int | None = None, dim: int = 2, *, seed: int = 0) -> ExactOT:
-        """Draw two Gaussian clouds with random weights and the squared distance between them.
+        """Draw two Gaussian clouds and the squared distance between them.
 
         Parameters
         ----------
         n, m : int
-            Numbers of points; m is n if it is not given.
+            Numbers of points, with random weights. Without m: n on each side, of equal weight, so
+            that an assignment solves it.
         dim : int, default 2
             Number of coordinates.
         seed : int, default 0
             Seed of the generator.
         """
-        return cls(*clouds(n, m, dim, seed))
+        a, b, cost = clouds(n, m, dim, seed)
+        return cls(None, None, cost) if m is None else cls(a, b, cost)
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return the same problem as a cvxpy model."""

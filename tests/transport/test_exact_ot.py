@@ -185,7 +185,7 @@ def test_assignment_by_enumeration(n):
 
 
 def test_what_assignment_does_not_treat():
-    for problem in (fejer.ExactOT.random(), fejer.ExactOT(None, None, np.ones((2, 3)))):
+    for problem in (fejer.ExactOT.random(6, 6), fejer.ExactOT(None, None, np.ones((2, 3)))):
         with pytest.raises(fejer.MethodError, match=r"weights are not equal|atoms differ"):
             fejer.minimize(problem, method="assignment")
 
