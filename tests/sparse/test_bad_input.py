@@ -119,7 +119,6 @@ def test_replace_checks_new_values(kind):
         {"selection": "greedy"},
         {"selection": None},
         {"block_size": 0},
-        {"block_size": 2},
         {"block_size": 1.5},
         {"block_size": True},
         {"blocks": 1},

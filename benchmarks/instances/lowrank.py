@@ -1,0 +1,75 @@
+"""Instances with low-rank answers: sensing with a rank that is too large, and digits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fejer.problems.lowrank.matrix_sensing import MatrixSensing
+from fejer.problems.lowrank.supervised_dictionary import SupervisedDictionary
+
+__all__ = ["digits", "sensing"]
+
+
+def sensing(
+    d: int,
+    rank: int,
+    asked: int,
+    count: int,
+    outliers: float,
+    kappa: float = 1.0,
+    seed: int = 0,
+) -> MatrixSensing:
+    """Measure a matrix of one rank and ask for another one.
+
+    Parameters
+    ----------
+    d : int
+        Side of the matrix.
+    rank : int
+        Its rank.
+    asked : int
+        The rank asked for.
+    count : int
+        Number of measurements.
+    outliers : float
+        Share of wrong measurements.
+    kappa : float, default 1.0
+        Condition number.
+    seed : int, default 0
+        Seed.
+
+    Returns
+    -------
+    MatrixSensing
+        The problem.
+    """
+    problem = MatrixSensing.random(d, rank, count, outliers=outliers, kappa=kappa, seed=seed)
+    return problem.replace(rank=asked)
+
+
+def digits(first: int, second: int, rank: int, model: str, xi: float) -> SupervisedDictionary:
+    """Two digits of scikit-learn's pictures, of 8 x 8 pixels between 0 and 1.
+
+    Parameters
+    ----------
+    first, second : int
+        The digits.
+    rank : int
+        Number of atoms.
+    model : {"filter", "feature"}
+        The model.
+    xi : float
+        Weight of the reconstruction.
+
+    Returns
+    -------
+    SupervisedDictionary
+        The problem, with a constant covariate as intercept.
+    """
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    chosen = (data.target == first) | (data.target == second)
+    X = data.data[chosen].T / 16.0
+    y = (data.target[chosen] == second).astype(int)
+    return SupervisedDictionary(X, y, rank, np.ones((1, y.size)), model, xi)
