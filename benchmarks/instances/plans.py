@@ -74,7 +74,7 @@ def digits(eta: float, cost: str = "sqeuclidean", seed: int = 0) -> EntropicOT:
     images: Any = load_digits().images
     pair = np.random.default_rng(seed).choice(len(images), 2, replace=False)
     a, b = (images[i].ravel() + FLOOR * images[i].max() for i in pair)
-    points = np.stack(np.indices((8, 8)), axis=-1).reshape(-1, 2).astype(float)
+    points = np.indices((8, 8)).reshape(2, -1).T.astype(float)
     costs = PointCloud(points, points, cost).toarray()
     return EntropicOT(a / a.sum(), b / b.sum(), costs / costs.max(), eps=1.0 / eta)
 
