@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fejer.method import registry
+
 HOME = Path(__file__).resolve().parents[2]
 
 
@@ -47,6 +49,7 @@ def test_kernels_have_at_most_two_specialisations():
 def test_plain_python_gives_the_same_answers():
     compiled, plain = all_pairs()["points"], all_pairs(disable_jit=True)["points"]
     assert compiled.keys() == plain.keys()
+    outside = {m.name for m in registry() if m.one_shot}  # whose whole run amplifies rounding
     for name, x in compiled.items():
-        scale = max(1.0, np.abs(x).max())
-        assert np.asarray(plain[name]) == pytest.approx(np.asarray(x), abs=1e-10 * scale), name
+        close = (1e-8 if name.partition(" ")[0] in outside else 1e-10) * max(1.0, np.abs(x).max())
+        assert np.asarray(plain[name]) == pytest.approx(np.asarray(x), abs=close), name
