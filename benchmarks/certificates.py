@@ -62,7 +62,9 @@ def ratios(problem: Problem, result: Any, best: float, count: int, seed: int) ->
                 if not math.isfinite(truth) or truth >= level:
                     break
                 step *= 1.7
-            if math.isfinite(truth) and truth >= level and math.isfinite(certificate.value):
+            # A class may fall back to a condition that bounds nothing, and says so: not rigorous.
+            rigorous = certificate.rigorous and math.isfinite(certificate.value)
+            if rigorous and math.isfinite(truth) and truth >= level:
                 found.append(certificate.value / truth)
     return found
 

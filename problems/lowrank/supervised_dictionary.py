@@ -69,10 +69,10 @@ class SupervisedDictionary(Problem):
     rank r. With moduli 2 nu and 2 xi, G the scaled gradient and Z the scaled point less G,
     ``f - f* <= ||G||^2/2 - sum_{j>r} sigma_j(Z)^2/2 + ||grad Gamma||^2/(4 nu)``: a bound over all
     points of rank r, which tends to 0 at a global minimiser whose residual is small against what is
-    kept. The value is that gap over ``n log K``. Where it does not close (small xi and nu), the
-    gradient along the tangent space, by A and Gamma and by B, each over its norm at 0, is smaller
-    and is the value: then ``certificate.rigorous`` is False, and nothing is said about other
-    minima.
+    kept. The value is that gap over ``n log K``. Where it cannot close (small xi and nu: the normal
+    part of G is larger than the smallest singular value of the point) and the gradient along the
+    tangent space, by A and Gamma and by B, each over its norm at 0, is smaller, that is the value:
+    then ``certificate.rigorous`` is False, and nothing is said about other minima.
 
     References
     ----------

@@ -84,6 +84,71 @@ def test_gap_bounds_the_distance_from_the_optimum(case):
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_gap_bounds_the_distance_from_the_best_of_many_starts(case):
+    """scipy's L-BFGS with finite differences of the twin: another method, another objective."""
+    from scipy.optimize import minimize
+
+    problem = SupervisedDictionary.random(4, 9, 1, **case, covariates=1)
+    rng = np.random.default_rng(7)
+    best = min(
+        minimize(lambda x: objective(problem, x), rng.standard_normal(problem.size)).fun
+        for _ in range(6)
+    )
+    scale = problem.y.size * np.log(problem.n_classes)
+    result = fejer.minimize(problem, tol=1e-10)
+    assert result.certificate.rigorous and result.fun <= best + 1e-7 * scale
+    assert result.certificate.lower_bound <= best + 1e-12 * scale
+    rigorous = 0
+    for i in range(120):
+        x = result.x + 10.0 ** rng.uniform(-4, 0.5) * rng.standard_normal(problem.size)
+        x = rng.standard_normal(problem.size) if i % 4 == 0 else x
+        certificate = problem.judge(x)
+        truth = (objective(problem, x) - best) / scale
+        rigorous += certificate.rigorous
+        assert certificate.value >= truth - 1e-9 or not certificate.rigorous
+        assert certificate.lower_bound <= best + 1e-9 * scale
+    assert rigorous > 60  # the weaker condition is the exception
+
+
+@pytest.mark.parametrize("model", ["filter", "feature"])
+def test_gap_bounds_the_distance_from_the_convex_optimum(model):
+    """With the largest rank the lifted problem is convex: Clarabel solves it."""
+    import cvxpy as cp
+
+    rank = 5 if model == "filter" else 6  # of [A, B], or of A above B
+    problem = SupervisedDictionary.random(5, 8, rank, model=model, covariates=1)
+    p, n = problem.X.shape
+    A = cp.Variable((p, 1) if model == "filter" else (1, n))
+    B, gamma = cp.Variable((p, n)), cp.Variable((1, 1))
+    a = (A.T @ problem.X if model == "filter" else A) + gamma.T @ problem.aux
+    loss = cp.sum(cp.logistic(a)) - cp.sum(cp.multiply(a, problem.y[None, :]))
+    ridge = cp.sum_squares(A) + cp.sum_squares(gamma)
+    cost = loss + problem.xi * cp.sum_squares(problem.X - B) + problem.nu * ridge
+    best = cp.Problem(cp.Minimize(cost)).solve(solver="CLARABEL")
+    scale = n * np.log(2)
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        x = 10.0 ** rng.uniform(-3, 0.5) * rng.standard_normal(problem.size)
+        certificate = problem.judge(problem.initial_point() + x)
+        truth = (certificate.fun - best) / scale
+        assert certificate.value >= truth - 1e-7 or not certificate.rigorous
+        assert certificate.lower_bound <= best + 1e-7 * scale
+
+
+def test_moved_points_keep_the_rigorous_value():
+    """Where the gap can close it is the value, even where the other condition is smaller."""
+    for case in CASES:
+        problem = SupervisedDictionary.random(**case)
+        result = fejer.minimize(problem, tol=1e-11)
+        rng = np.random.default_rng(2)
+        for step in np.repeat([1e-4, 1e-3, 1e-2], 10):
+            x = result.x + step * np.abs(result.x).max() * rng.standard_normal(problem.size)
+            certificate = problem.judge(x)
+            truth = (objective(problem, x) - result.fun) / certificate.scale
+            assert certificate.rigorous and certificate.value >= truth
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_answer_is_a_minimum_by_finite_differences(case):
     problem = SupervisedDictionary.random(6, 14, 2, **case, nu=0.3)
     result = fejer.minimize(problem, tol=1e-11)
