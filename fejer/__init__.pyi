@@ -138,6 +138,7 @@ from fejer.problems.bilevel import hypergradient as hypergradient
 from fejer.solvers.linear import linprog as linprog
 from fejer.solvers.lowrank import lpgd as lpgd
 from fejer.solvers.transport import monge_gap as monge_gap
+from fejer.solvers.monotone import online as online
 from fejer.problems.constrained import project_linear as project_linear
 from fejer.solvers.lowrank import scaled_gd as scaled_gd
 from fejer.solvers.transport import sinkhorn_divergence as sinkhorn_divergence
