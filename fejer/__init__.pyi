@@ -45,11 +45,13 @@ from fejer.solvers.sparse.bound_optimiser import BoundOptimiser as BoundOptimise
 from fejer.problems.sparse.box_least_squares import BoxLeastSquares as BoxLeastSquares
 from fejer.solvers.transport.bregman_projections import BregmanProjections as BregmanProjections
 from fejer.solvers.general.conjugate_gradient import ConjugateGradient as ConjugateGradient
+from fejer.problems.bilevel.constrained_bilevel import ConstrainedBilevel as ConstrainedBilevel
 from fejer.problems.constrained.constrained_logistic import ConstrainedLogistic as ConstrainedLogistic
 from fejer.problems.bilevel.cross_validated import CrossValidated as CrossValidated
 from fejer.problems.bilevel.data_hyper_cleaning import DataHyperCleaning as DataHyperCleaning
 from fejer.problems.monotone.dual_norm_composite import DualNormComposite as DualNormComposite
 from fejer.solvers.monotone.eag import EAG as EAG
+from fejer.problems.bilevel.elastic_net_bilevel import ElasticNetBilevel as ElasticNetBilevel
 from fejer.problems.constrained.elliptic_control import EllipticControl as EllipticControl
 from fejer.problems.transport.entropic_ot import EntropicOT as EntropicOT
 from fejer.problems.constrained.equality_nlp import EqualityNLP as EqualityNLP
@@ -73,6 +75,7 @@ from fejer.solvers.general.highs import Highs as Highs
 from fejer.solvers.bilevel.hoag import Hoag as Hoag
 from fejer.problems.bilevel.hypergradient import Hypergradient as Hypergradient
 from fejer.solvers.general.ista import ISTA as ISTA
+from fejer.solvers.bilevel.kkt_implicit import KKTImplicit as KKTImplicit
 from fejer.solvers.general.lbfgs import LBFGS as LBFGS
 from fejer.solvers.transport.lbfgs_dual import LBFGSDual as LBFGSDual
 from fejer.solvers.sparse.lr_gd import LRGD as LRGD
@@ -94,6 +97,7 @@ from fejer.problems.bilevel.multinomial_bilevel import MultinomialBilevel as Mul
 from fejer.solvers.sparse.n_batch_perceptron import NBatchPerceptron as NBatchPerceptron
 from fejer.solvers.sparse.nlr_gd import NLRGD as NLRGD
 from fejer.solvers.constrained.owlqn import OWLQN as OWLQN
+from fejer.problems.sparse.ordinal_regression import OrdinalRegression as OrdinalRegression
 from fejer.solvers.linear.pdhg import Pdhg as Pdhg
 from fejer.solvers.bilevel.penalty import Penalty as Penalty
 from fejer.solvers.sparse.perceptron import Perceptron as Perceptron
@@ -102,6 +106,7 @@ from fejer.problems.transport.point_cloud import PointCloud as PointCloud
 from fejer.problems.monotone.policy_evaluation import PolicyEvaluation as PolicyEvaluation
 from fejer.solvers.monotone.popov import Popov as Popov
 from fejer.solvers.sparse.prox_gradient import ProxGradient as ProxGradient
+from fejer.solvers.sparse.prox_newton import ProxNewton as ProxNewton
 from fejer.problems.bilevel.quadratic_bilevel import QuadraticBilevel as QuadraticBilevel
 from fejer.problems.transport.quadratic_ot import QuadraticOT as QuadraticOT
 from fejer.problems.monotone.quadratic_saddle import QuadraticSaddle as QuadraticSaddle
@@ -126,6 +131,7 @@ from fejer.solvers.constrained.target_surrogate import TargetSurrogate as Target
 from fejer.problems.sparse.task_relevance import TaskRelevance as TaskRelevance
 from fejer.problems.constrained.thomson import Thomson as Thomson
 from fejer.problems.transport.unbalanced_ot import UnbalancedOT as UnbalancedOT
+from fejer.problems.lowrank.unconstrained_features import UnconstrainedFeatures as UnconstrainedFeatures
 from fejer.solvers.monotone.vr_extragradient import VRExtragradient as VRExtragradient
 from fejer.solvers.monotone.vr_halpern import VRHalpern as VRHalpern
 from fejer.solvers.monotone.vr_halpern_proximal import VRHalpernProximal as VRHalpernProximal

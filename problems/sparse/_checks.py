@@ -15,6 +15,7 @@ from fejer.problem import as_number, as_vector
 
 __all__ = [
     "as_bound",
+    "as_classes",
     "as_data",
     "as_flag",
     "as_groups",
@@ -114,4 +115,15 @@ def as_labels(y: Array, name: str = "y") -> Array:
         raise ProblemError(f"{name}: expected labels -1 and 1, got {shown}")
     if found.size < 2:
         raise ProblemError(f"{name}: expected both labels -1 and 1, got only {found[0]:g}")
+    return y
+
+
+def as_classes(y: Array, name: str = "y", least: int = 2) -> Array:
+    """Check classes 0 .. K - 1, each present, K at least ``least``."""
+    found = np.unique(y)
+    if not np.array_equal(found, np.arange(found.size)) or found.size < least:
+        shown = ", ".join(f"{value:g}" for value in found[:5])
+        more = " ..." if found.size > 5 else ""
+        wanted = f"classes 0 .. K - 1, each present, K >= {least}"
+        raise ProblemError(f"{name}: expected {wanted}, got {shown}{more}")
     return y

@@ -85,11 +85,9 @@ class BlockEngine:
     # ---- the data --------------------------------------------------------------------------
     def _columns(self, b: Block) -> Array:
         """Columns of Z; that of the constant is of ones."""
-        design, p = self.ready.design, self.ready.design.matrix.shape[1]
-        if not b.size or b[-1] < p or self.squares:
-            return design.columns(b)
-        ones = np.ones((design.matrix.shape[0], int(b[-1] >= p)))
-        return np.hstack([design.columns(b[b < p]), ones]) if b.size > 1 else ones
+        return (
+            self.ready.columns(b) if isinstance(self.ready, Logit) else self.ready.design.columns(b)
+        )
 
     def _weighted(self, X: Array, h: Array | float) -> Array:
         return X.T @ (X * h[:, None]) if isinstance(h, np.ndarray) else h * (X.T @ X)

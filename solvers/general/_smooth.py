@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fejer.evidence import Array
 from fejer.jit import kernel
@@ -107,6 +108,20 @@ class Logit:
         out = np.empty_like(fit)
         sigmoid_pull(fit, self.y, self.s, out)
         return out
+
+    def columns(self, chosen: NDArray[np.intp]) -> Array:
+        """Columns of Z as a dense array; that of the constant is of ones."""
+        p = self.design.matrix.shape[1]
+        if not chosen.size or chosen[-1] < p:
+            return self.design.columns(chosen)
+        ones = np.ones((self.design.matrix.shape[0], 1))
+        return np.hstack([self.design.columns(chosen[:-1]), ones]) if chosen.size > 1 else ones
+
+    def hessian(self, fit: Array, chosen: NDArray[np.intp]) -> Array:
+        """The Hessian of the loss over chosen coordinates, which ascend."""
+        q = np.abs(self.pull(fit))
+        rows = np.sqrt(q * (1.0 - q / self.s))[:, None] * self.columns(chosen)
+        return np.asarray(rows.T @ rows)
 
     def loss(self, fit: Array) -> float:
         """The loss at z."""
