@@ -123,6 +123,7 @@ from fejer.solvers.transport.sinkhorn_unbalanced import SinkhornUnbalanced as Si
 from fejer.problems.constrained.smooth_composite import SmoothComposite as SmoothComposite
 from fejer.problems.smooth_problem import SmoothProblem as SmoothProblem
 from fejer.problems.sparse.sparse_logistic import SparseLogistic as SparseLogistic
+from fejer.problems.sparse.sparse_multinomial import SparseMultinomial as SparseMultinomial
 from fejer.problems.transport.sparse_ot import SparseOT as SparseOT
 from fejer.problems.lowrank.supervised_dictionary import SupervisedDictionary as SupervisedDictionary
 from fejer.problems.bilevel.tv_denoising import TVDenoising as TVDenoising

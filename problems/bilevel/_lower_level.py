@@ -1,35 +1,31 @@
-"""What all bilevel classes with a strongly convex lower level share: oracles and the certificate.
-
-The notation of the whole family: upper variable x, lower variable y, upper objective F, lower
-objective f, ``H = d2f/dy dy``, ``J = d2f/dy dx``, ``y*(x) = argmin f(x, .)``,
-``Phi(x) = F(x, y*(x))`` and the adjoint q with ``H q = grad_y F``.
-"""
+"""What all bilevel classes with a strongly convex lower level share: the certificate."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from fejer.evidence import EMPTY, Array, Certificate, failed
 from fejer.numerics.krylov import cg
-from fejer.problem import Problem, witness_array
+from fejer.problem import witness_array
 
-from ._assessment import Assessment, Constants, Cross, Upper, norm
+from ._assessment import Assessment, norm
+from ._kinks import around
+from ._oracles import Oracles
 
 __all__ = ["LowerLevel"]
 
 KIND = "hypergradient"
 OUTSIDE = 1e-9  # relative distance from the box that still counts as rounding
-SMALLEST_SCALE = 1e-6  # of F at the trivial lower solution
 POLISH = 0.1  # share of the gradient from which on a better lower solution is worth its solve
 ACCURACIES = (1e-5, 1e-8, 1e-11, 1e-14)  # of such a solve, relative
 SHARPEN = 1e-3  # share of the gradient from which on the sharper bound is worth its solves
 
 
-class LowerLevel(Problem):
+class LowerLevel(Oracles):
     """Base of bilevel classes whose lower level is strongly convex in y.
 
     A class writes the oracles below; certificate, views and `assess` are the same for all. The
@@ -45,87 +41,6 @@ class LowerLevel(Problem):
         "value_interval",
     )
     scale: float
-
-    # ---- what a class writes -------------------------------------------------------------------
-    @property
-    def lower_size(self) -> int:
-        """Number of entries of y."""
-        raise NotImplementedError
-
-    def box(self) -> tuple[Array, Array]:
-        """Return the bounds of x."""
-        raise NotImplementedError
-
-    def lower_start(self) -> Array:
-        """Return the trivial lower solution, whose F is the unit of the certificate."""
-        return np.zeros(self.lower_size)
-
-    def constants(self, x: Array) -> Constants:
-        """Return the constants at x."""
-        raise NotImplementedError
-
-    def lower_gradient(self, x: Array, y: Array) -> Array:
-        """Return ``grad_y f``."""
-        raise NotImplementedError
-
-    def hessian(self, x: Array, y: Array) -> Callable[[Array], Array]:
-        """Return the function ``v -> H v``."""
-        raise NotImplementedError
-
-    def upper_level(self, x: Array, y: Array) -> Upper:
-        """Return F and its gradients."""
-        raise NotImplementedError
-
-    def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
-        """Return ``J' q`` with the bounds that go with it, in x or in the coordinates t."""
-        raise NotImplementedError
-
-    def steps_to_box(self, x: Array) -> tuple[Array, Array]:
-        """Return the distances ``lower - t`` and ``upper - t`` in the coordinates t."""
-        raise NotImplementedError
-
-    def rounding(self, x: Array, y: Array, q: Array) -> tuple[float, float]:
-        """Bound the rounding errors of ``grad_y f`` and of ``grad_y F - H q`` in norm."""
-        raise NotImplementedError
-
-    def lower_solution(
-        self, x: Array, accuracy: float = 1e-14, start: Array | None = None
-    ) -> Array:
-        """Solve the lower level to ``accuracy`` times the residual of the trivial solution."""
-        raise NotImplementedError
-
-    # ---- what a class may write ----------------------------------------------------------------
-    def solver(self, x: Array) -> Callable[[Array], Array] | None:
-        """Return the function ``v -> H^-1 v`` where a factorisation is cheap, else None."""
-        return None
-
-    def preconditioner(self, x: Array, y: Array) -> Callable[[Array], Array] | None:
-        """Return an approximation of ``v -> H^-1 v`` for conjugate gradients."""
-        return None
-
-    def unit_of(self, fun: float) -> float:
-        """Return the unit of the certificate at a point with this upper objective."""
-        # At most F of the trivial solution: a bad y makes F large, and must not buy tolerance.
-        null = self.null_value() or 1.0
-        return min(null, max(fun, SMALLEST_SCALE * null)) if math.isfinite(null) else math.inf
-
-    def adjoint_norm(self, x: Array, y: Array, *, chart: bool = False) -> float:
-        """Bound ``||J' H^-1||`` better than ``||J|| / mu`` does; inf where that is not possible."""
-        return math.inf
-
-    def hessian_change(self, x: Array, y: Array, q: Array, distance: float) -> float:
-        """Bound ``||(H(y') - H(y)) q||`` over ``||y' - y|| <= distance``."""
-        c, size = self.constants(x), norm(q)
-        lipschitz = c.hessian * size * distance if c.hessian else 0.0
-        return min(lipschitz, 2 * c.lipschitz * size)
-
-    def lower_in_x(self, x: Array, y: Array) -> Array | None:
-        """Return ``grad_x f``, for methods without second derivatives; None where there is none."""
-        return None
-
-    def chart_size(self, unit: float) -> float:
-        """Return the length that one unit of t stands for, given the unit of F."""
-        return 1.0
 
     # ---- what every class gets -----------------------------------------------------------------
     def adjoint(
@@ -221,7 +136,7 @@ class LowerLevel(Problem):
 
         def bound(residual: float, linear: float, amplify: float) -> float:
             e = residual * inverse
-            push = c.upper * e + self.hessian_change(x, y, q, e) + linear
+            push = self.upper_change(x, y, e) + self.hessian_change(x, y, q, e) + linear
             reach = J.norm * inverse
             if c.hessian * e * inverse < 0.5:
                 reach = min(reach, amplify / (1 - c.hessian * e * inverse))
@@ -236,14 +151,15 @@ class LowerLevel(Problem):
         e = attained[0] * inverse
         change = self.hessian_change(x, y, q, e)
         slope = norm(upper.grad_y)
-        published = c.upper * J.norm + (J.norm * c.hessian * inverse + J.lipschitz) * slope
-        published += J.lipschitz * c.upper * e
-        published = inverse * (published * e + J.norm * attained[1]) + c.upper_cross * e + J.floor
+        turn = self.upper_change(x, y, e)
+        published = (J.norm * c.hessian * inverse + J.lipschitz) * slope * e
+        published += (J.norm + J.lipschitz * e) * turn
+        published = inverse * (published + J.norm * attained[1]) + c.upper_cross * e + J.floor
         published = math.inf if math.isnan(published) else published
         third = min(c.hessian * e * e / 2, 2 * c.lipschitz * e) * inverse if c.hessian else 0.0
         fun_error = (r + adjoint_floor) * e + 0.5 * change * e + (r + adjoint_floor) * third
         fun_floor = norm(q) * lower_floor + upper.floor
-        fun_error += c.upper * e * e / 2 + fun_floor
+        fun_error += turn * e / 2 + fun_floor
         return Assessment(
             y=y,
             adjoint=q,
@@ -334,6 +250,8 @@ class LowerLevel(Problem):
             key=lambda pair: pair[0] if pair[0] == pair[0] else math.inf,
         )
         value, unit, parts, a = best
+        if self.kinks and math.isfinite(value):
+            value, parts = around(self, inside, a, unit, value, parts)
         flat = self.assess(inside, a.y, adjoint=a.adjoint)
         lower, upper = self.box()
         step = norm(np.clip(-flat.gradient, lower - inside, upper - inside))

@@ -6,7 +6,6 @@ from fejer.evidence import Array
 
 from ._assessment import norm
 from ._lower_level import LowerLevel
-from ._newton import newton_step
 
 __all__ = ["SmoothLower"]
 
@@ -42,7 +41,7 @@ class SmoothLower(LowerLevel):
         for _ in range(MOST):
             if norm(gradient) <= goal:
                 break
-            step = newton_step(self, x, y, gradient, goal, unit)
+            step = self.lower_step(x, y, gradient, goal, unit)
             if not step.moved:
                 break
             y, gradient = step.y, step.gradient

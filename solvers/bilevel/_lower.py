@@ -10,7 +10,6 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.problems.bilevel._assessment import norm
 from fejer.problems.bilevel._lower_level import LowerLevel
-from fejer.problems.bilevel._newton import newton_step
 from fejer.problems.bilevel._quadratic_lower import QuadraticLower
 from fejer.state import State
 
@@ -103,7 +102,7 @@ def _newton(problem: LowerLevel, state: LowerState, most: int) -> bool:
         if not norm(state.gradient) > state.goal:
             state.done = True
             return True
-        step = newton_step(problem, state.x, state.y, state.gradient, state.goal, state.unit)
+        step = problem.lower_step(state.x, state.y, state.gradient, state.goal, state.unit)
         state.work += step.work
         if not step.moved:
             state.done = True

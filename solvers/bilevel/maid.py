@@ -161,9 +161,11 @@ class Maid(Method):
         )
 
     def supports(self, problem: Any) -> str | None:
-        """Conjugate gradients need a quadratic lower level; lam must be below eta."""
+        """Conjugate gradients need a quadratic lower level, accelerated ones a smooth one."""
         if self.inner == "cg" and _lower.choose(problem, "auto") != 1:
             return "its lower level is not quadratic: inner='newton' treats it"
+        if self.inner == "nesterov" and problem.nonsmooth:
+            return "its lower level has kinks: inner='newton' treats it"
         if self.lam >= self.eta:
             return f"lam = {self.lam:g} is not below eta = {self.eta:g}"
         return None
@@ -236,7 +238,7 @@ class Maid(Method):
             return a.fun, a.fun_error
         upper = problem.upper_level(x, a.y)
         e = a.distance
-        radius = norm(upper.grad_y) * e + problem.constants(x).upper * e * e / 2 + upper.floor
+        radius = norm(upper.grad_y) * e + problem.upper_change(x, a.y, e) * e / 2 + upper.floor
         return upper.fun, radius
 
     def _keep(self, problem: LowerLevel, state: MaidState, a: Assessment) -> None:

@@ -111,6 +111,8 @@ class Penalty(Method):
         """It needs ``grad_x f``."""
         if problem.lower_in_x(problem.initial_point(), problem.lower_start()) is None:
             return "grad_x_f is missing"
+        if problem.nonsmooth:
+            return "its lower level has kinks"
         return None
 
     def begin(
