@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,20 +13,22 @@ from fejer.numerics.compressed import Compressed
 from fejer.problems.lowrank._factors import balanced, spectrum, unpack
 from fejer.problems.lowrank._sweeps import half_sweep, workspace
 from fejer.problems.lowrank.matrix_completion import MatrixCompletion
+from fejer.problems.lowrank.unconstrained_features import UnconstrainedFeatures
 
+from . import _features
 from ._start import fill_components
 
 STILL, SMALLEST_CHANGE = 3, 2.0**-50
+Problem: TypeAlias = MatrixCompletion | UnconstrainedFeatures
 
 
 class _Prep(NamedTuple):
-    """What sweeps need: both orderings, the ridge weight, workspace of one row."""
+    """What sweeps need: the smallest step that counts, both orderings, ridge weight, workspace."""
 
-    by_row: Compressed
-    by_col: Compressed
-    lam: float
     smallest: float
-    work: tuple[Array, ...]
+    orders: tuple[Compressed, ...] = ()
+    lam: float = 0.0
+    work: tuple[Array, ...] = ()
 
 
 @dataclass
@@ -44,11 +46,15 @@ class ALSState(State):
 @register
 @dataclass(frozen=True, eq=False)
 class AlternatingLeastSquares(Method):
-    """Exact alternating least squares for matrix completion.
+    """Exact alternating least squares for matrix completion and for unconstrained features.
 
-    Repeats ``U <- argmin F(., V)``, ``V <- argmin F(U, .)`` for
+    Completion: repeats ``U <- argmin F(., V)``, ``V <- argmin F(U, .)`` for
     ``F = 1/2 ||P(U V') - y||^2 + lam/2 (||U||_F^2 + ||V||_F^2)``, then balances the factors by the
     singular value decomposition of ``U V'``, which lowers F further.
+
+    Features: ``W = T H' (H H' + N reg_w I)^-1``, then
+    ``H = (W'W + N (reg_h + beta) I)^-1 (W'T + N beta H0)``; without an anchor the factors are then
+    balanced in the same way.
 
     Parameters
     ----------
@@ -71,10 +77,11 @@ class AlternatingLeastSquares(Method):
     half step is the exact minimum of a quadratic with curvature at most L. Near a strict local
     minimum the rate is linear.
 
-    Cost of a sweep: the k x k Gram matrix of every row and column, ``2 N k^2`` multiplications,
-    and a Cholesky factorisation for each. Memory: the two orderings, 24 bytes an entry.
+    Cost of a sweep, completion: the k x k Gram matrix of every row and column, ``2 N k^2``
+    multiplications, and a Cholesky factorisation for each. Memory: the two orderings, 24 bytes an
+    entry. Features: ``4 N D^2`` multiplications.
 
-    Each row is corrected, ``u <- u + (G + delta I)^-1 (V'r - lam u)``, with
+    Completion: each row is corrected, ``u <- u + (G + delta I)^-1 (V'r - lam u)``, with
     ``delta = max(lam, 1e-12 tr(G)/k)``: the shift guards rows with fewer than k entries and leaves
     the fixed point alone.
 
@@ -104,7 +111,7 @@ class AlternatingLeastSquares(Method):
 
     start: str = option("spectral", choices=("spectral", "random"), doc="start if none is given")
 
-    name, solves = "als", (MatrixCompletion,)
+    name, solves = "als", (MatrixCompletion, UnconstrainedFeatures)
     cites = ("arXiv:1410.2596", "arXiv:1212.0467")
 
     @property
@@ -119,48 +126,57 @@ class AlternatingLeastSquares(Method):
             bound=lambda problem, x0, xstar, k: problem.objective(x0),
         )
 
-    def prepare(self, problem: MatrixCompletion, tol: float, rng: np.random.Generator) -> _Prep:
+    def prepare(self, problem: Problem, tol: float, rng: np.random.Generator) -> _Prep:
         """Take the orderings from the problem and make workspace."""
-        by_row, by_col = problem.orders()
-        lam, k = problem.reg, problem.rank
+        smallest = max(1e-6 * tol, SMALLEST_CHANGE)
+        if isinstance(problem, UnconstrainedFeatures):
+            return _Prep(smallest)
+        lam = problem.reg
         if lam == 0.0:
             lam = 1e-14 * float(problem.leading()[1][0])
-        return _Prep(
-            by_row,
-            by_col,
-            lam,
-            max(1e-6 * tol, SMALLEST_CHANGE),
-            workspace(k),
-        )
+        return _Prep(smallest, problem.orders(), lam, workspace(problem.rank))
 
     def begin(
-        self, problem: MatrixCompletion, prep: _Prep, start: Start, rng: np.random.Generator
+        self, problem: Problem, prep: _Prep, start: Start, rng: np.random.Generator
     ) -> ALSState:
         """Start from the given factors; fill the components that they lack."""
         x = start.x
+        if isinstance(problem, UnconstrainedFeatures):
+            if self.start == "random" and not start.given:
+                x = rng.standard_normal(x.size) / np.sqrt(problem.dim)
+            return ALSState(x, None)
         if self.start == "random" and not start.given:
             spread = np.sqrt(np.abs(problem.values).max() / np.sqrt(problem.rank))
             x = spread * rng.standard_normal(problem.size)
         return ALSState(x, rng.standard_normal((problem.shape[1], problem.rank)))
 
-    def advance(self, problem: MatrixCompletion, prep: _Prep, state: ALSState, n: int) -> bool:
+    def advance(self, problem: Problem, prep: _Prep, state: ALSState, n: int) -> bool:
         """Make up to n sweeps."""
-        shape, rank = problem.shape, problem.rank
         for _ in range(n):
             if state.still >= STILL:
                 return True
-            U, V = unpack(state.x, shape, rank)
-            if state.fill is not None:
-                fill_components(U, V, state.fill)
-                state.fill = None
-            moved = half_sweep(*prep.by_row, V, U, prep.lam, *prep.work)[0]
-            moved += half_sweep(*prep.by_col, U, V, prep.lam, *prep.work)[0]
             size = float(np.linalg.norm(state.x))
-            found = spectrum(U, V)
-            if found is not None:
-                U[:], V[:] = balanced(found)
-            state.change = float(np.sqrt(moved)) / (size or 1.0)
+            if isinstance(problem, UnconstrainedFeatures):
+                moved = _features.sweep(problem, state.x)
+                state.work += problem.dim * problem.unit
+            else:
+                moved = self._sweep(problem, prep, state)
+                state.work += 2 * problem.unit
+            state.change = moved / (size or 1.0)
             state.still = state.still + 1 if state.change <= prep.smallest else 0
             state.nit += 1
-            state.work += 2 * problem.unit
         return state.still >= STILL
+
+    def _sweep(self, problem: MatrixCompletion, prep: _Prep, state: ALSState) -> float:
+        """Solve for all rows, for all columns, and balance; the length of the steps."""
+        U, V = unpack(state.x, problem.shape, problem.rank)
+        if state.fill is not None:
+            fill_components(U, V, state.fill)
+            state.fill = None
+        by_row, by_col = prep.orders
+        moved = half_sweep(*by_row, V, U, prep.lam, *prep.work)[0]
+        moved += half_sweep(*by_col, U, V, prep.lam, *prep.work)[0]
+        found = spectrum(U, V)
+        if found is not None:
+            U[:], V[:] = balanced(found)
+        return float(np.sqrt(moved))
