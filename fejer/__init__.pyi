@@ -79,6 +79,8 @@ from fejer.solvers.bilevel.kkt_implicit import KKTImplicit as KKTImplicit
 from fejer.solvers.general.lbfgs import LBFGS as LBFGS
 from fejer.solvers.transport.lbfgs_dual import LBFGSDual as LBFGSDual
 from fejer.solvers.sparse.lr_gd import LRGD as LRGD
+from fejer.solvers.bilevel.lv_hba import LVHBA as LVHBA
+from fejer.solvers.bilevel.lv_hba_anderson import LVHBAAnderson as LVHBAAnderson
 from fejer.problems.sparse.label_propagation import LabelPropagation as LabelPropagation
 from fejer.problems.sparse.laplacian_clustering import LaplacianClustering as LaplacianClustering
 from fejer.problems.sparse.lasso import Lasso as Lasso
@@ -125,6 +127,7 @@ from fejer.problems.smooth_problem import SmoothProblem as SmoothProblem
 from fejer.problems.sparse.sparse_logistic import SparseLogistic as SparseLogistic
 from fejer.problems.sparse.sparse_multinomial import SparseMultinomial as SparseMultinomial
 from fejer.problems.transport.sparse_ot import SparseOT as SparseOT
+from fejer.problems.bilevel.squared_hinge_svm import SquaredHingeSVM as SquaredHingeSVM
 from fejer.problems.lowrank.supervised_dictionary import SupervisedDictionary as SupervisedDictionary
 from fejer.problems.bilevel.tv_denoising import TVDenoising as TVDenoising
 from fejer.problems.constrained.target_model import TargetModel as TargetModel

@@ -8,13 +8,22 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from fejer.errors import ProblemError
 from fejer.evidence import Array
+from fejer.problem import as_vector
 
 from ._assessment import ROUNDING, Constants, Upper, norm
 from ._losses import multinomial, multinomial_product
 from ._smooth_lower import SmoothLower
 
-__all__ = ["MULTINOMIAL_SECOND", "MULTINOMIAL_THIRD", "Classification", "Loss", "cross_entropy"]
+__all__ = [
+    "MULTINOMIAL_SECOND",
+    "MULTINOMIAL_THIRD",
+    "Classification",
+    "Loss",
+    "cross_entropy",
+    "signs",
+]
 
 MULTINOMIAL_SECOND = 0.5  # largest eigenvalue of diag(p) - pp'
 # The third central moment of a variable whose values differ by at most R is at most R^3/(6 sqrt 3);
@@ -207,3 +216,13 @@ class Classification(SmoothLower):
         lower = errors[0] + norm(p * y)
         upper = errors[1] + hess / X.shape[0] + norm(p * q)
         return ROUNDING * lower, ROUNDING * upper
+
+
+def signs(value: Any, name: str, size: int) -> Array:
+    """Check labels that must be 1 or -1."""
+    labels = as_vector(value, name, size=size)
+    wrong = np.flatnonzero(np.abs(labels) != 1.0)
+    if wrong.size:
+        got = f"{labels[wrong[0]]:g} at [{wrong[0]}]"
+        raise ProblemError(f"{name}: expected labels 1 and -1, got {got}")
+    return labels

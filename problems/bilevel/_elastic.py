@@ -68,6 +68,8 @@ class ElasticLower(LowerLevel):
 
     X_train: Any
     y_train: Array
+    X_val: Any
+    y_val: Array
 
     def _parts(self, x: Array) -> tuple[float, float]:
         """Return l1 and l2."""

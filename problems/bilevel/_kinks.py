@@ -94,18 +94,19 @@ def around(
     """
     factor = problem.chart_size(unit) / unit
     down, up = problem.steps_to_box(x)
-    lower, upper = problem.box()
-    free = (x > lower) & (x < upper)
     rows, errors, y = [a.gradient * factor], [a.error * factor], a.y
+    z = rows[0]
     for _ in range(min(x.size + 1, MOST)):
-        weights = shortest(np.array(rows)[:, free])
-        z = weights @ np.array(rows)
+        moves = np.clip(-z, down, up) != 0  # elsewhere the box holds the point
+        if not moves.any():
+            break
+        z = shortest(np.array(rows)[:, moves]) @ np.array(rows)
         step = norm(np.clip(-z, down, up))
         found = (step + max(errors)) / problem.scale
         if found < value and len(rows) > 1:
             value = found
             parts = {**parts, "step": step / problem.scale, "pieces": float(len(rows))}
-        walk = np.where(free | (np.clip(-z, down, up) != 0), -z, 0.0) * problem.chart_rate(x)
+        walk = np.where(moves, -z, 0.0) * problem.chart_rate(x)
         length = norm(walk)
         if step <= max(errors) or not 0.0 < length < math.inf:
             break
@@ -113,8 +114,8 @@ def around(
         y = problem.lower_solution(point, 1e-14, y)
         b = problem.assess(point, y, chart=True)
         row = b.gradient * factor
-        before = z[free]
-        if not math.isfinite(b.error) or float(row[free] @ before) > (1 - GAIN) * before @ before:
+        before = z[moves]
+        if not math.isfinite(b.error) or float(row[moves] @ before) > (1 - GAIN) * before @ before:
             break
         rows.append(row)
         errors.append(b.error * factor)

@@ -157,7 +157,9 @@ class LowerLevel(Oracles):
         published = inverse * (published + J.norm * attained[1]) + c.upper_cross * e + J.floor
         published = math.inf if math.isnan(published) else published
         third = min(c.hessian * e * e / 2, 2 * c.lipschitz * e) * inverse if c.hessian else 0.0
-        fun_error = (r + adjoint_floor) * e + 0.5 * change * e + (r + adjoint_floor) * third
+        # On the way from y to y* the change of H grows with the distance where H is Lipschitz.
+        grown = min(change, 0.5 * c.hessian * norm(q) * e) if c.hessian else change
+        fun_error = (r + adjoint_floor) * (e + third) + grown * e
         fun_floor = norm(q) * lower_floor + upper.floor
         fun_error += turn * e / 2 + fun_floor
         return Assessment(

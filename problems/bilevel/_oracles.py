@@ -78,6 +78,10 @@ class Oracles(Problem):
         """Solve the lower level to ``accuracy`` times the residual of the trivial solution."""
         raise NotImplementedError
 
+    def null_value(self) -> float:
+        """Return F at the trivial lower solution."""
+        raise NotImplementedError
+
     # ---- what a class may write ----------------------------------------------------------------
     def solver(self, x: Array) -> Callable[[Array], Array] | None:
         """Return the function ``v -> H^-1 v`` where a factorisation is cheap, else None."""

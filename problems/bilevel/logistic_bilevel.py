@@ -8,12 +8,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from fejer.errors import ProblemError
 from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
-from fejer.problem import as_number, as_vector
+from fejer.problem import as_number
 
-from ._classification import Classification, Loss
+from ._classification import Classification, Loss, signs
 from ._losses import binary
 from ._penalties import Penalties
 
@@ -99,9 +98,9 @@ class LogisticBilevel(Penalties, Classification):
         V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
         self.set(
             X_train=X,
-            y_train=_labels(self.y_train, "y_train", X.shape[0]),
+            y_train=signs(self.y_train, "y_train", X.shape[0]),
             X_val=V,
-            y_val=_labels(self.y_val, "y_val", V.shape[0]),
+            y_val=signs(self.y_val, "y_val", V.shape[0]),
             mu0=as_number(self.mu0, "mu0", least=0),
             scale=as_number(self.scale, "scale", above=0),
         )
@@ -177,12 +176,3 @@ class LogisticBilevel(Penalties, Classification):
         float
         """
         return THIRD * float(np.abs(U).max())
-
-
-def _labels(value: Any, name: str, size: int) -> Array:
-    labels = as_vector(value, name, size=size)
-    wrong = np.flatnonzero(np.abs(labels) != 1.0)
-    if wrong.size:
-        got = f"{labels[wrong[0]]:g} at [{wrong[0]}]"
-        raise ProblemError(f"{name}: expected labels 1 and -1, got {got}")
-    return labels
