@@ -135,6 +135,7 @@ from fejer.solvers.constrained.target_surrogate import TargetSurrogate as Target
 from fejer.problems.sparse.task_relevance import TaskRelevance as TaskRelevance
 from fejer.problems.constrained.thomson import Thomson as Thomson
 from fejer.problems.transport.unbalanced_ot import UnbalancedOT as UnbalancedOT
+from fejer.problems.bilevel.unbounded_smooth_bilevel import UnboundedSmoothBilevel as UnboundedSmoothBilevel
 from fejer.problems.lowrank.unconstrained_features import UnconstrainedFeatures as UnconstrainedFeatures
 from fejer.solvers.monotone.vr_extragradient import VRExtragradient as VRExtragradient
 from fejer.solvers.monotone.vr_halpern import VRHalpern as VRHalpern

@@ -42,7 +42,8 @@ class LinearForm:
     prox_weight : float
         Its weight.
     n_classes : int
-        Columns of w, class by class, for the multinomial loss.
+        Number of classes of the multinomial loss; coordinate ``j n_classes + k`` is that of
+        column j and class k, and as many constants follow where there are any.
     intercept : bool
         Whether the variable has a free constant term behind w.
     sample_weight : array, shape (n,), optional

@@ -311,7 +311,8 @@ class OrdinalRegression(Problem):
         """
         X, signal = random_regression(n, p, 0.5, 0.3, 1.5, seed)
         cuts = np.quantile(signal, 1.0 - 0.5 ** np.arange(1, n_classes))
-        problem = cls(X, np.searchsorted(cuts, signal) * 1.0, 1.0, **fields)
+        y: Any = np.searchsorted(cuts, signal)
+        problem = cls(X, y, 1.0, **fields)
         return problem.replace(lam=ratio * problem.lam_max())
 
 

@@ -141,18 +141,25 @@ def two_metric(
 
 
 def search(
-    w: Array, goal: Array, c: Array, penalty: Penalty, change: Callable[[Array], float]
+    w: Array,
+    goal: Array,
+    c: Array,
+    penalty: Penalty,
+    change: Callable[[Array], float],
+    rounding: float,
 ) -> Array:
-    """Go from w towards goal as far as the objective falls by a share of what its slope says."""
+    """Go from w towards goal as far as the objective falls by a share of what its slope says.
+
+    Both are known up to rounding only: a coefficient of rounding size must be able to become 0.
+    """
     d = goal - w
-    slope = -float(c @ d) + penalty.value(goal) - penalty.value(w)
-    if slope >= 0.0:
-        return w
+    slope = min(-float(c @ d) + penalty.value(goal) - penalty.value(w), 0.0)
     t = 1.0
     for _ in range(LARGEST_SEARCH):
-        gained = change(w + t * d)
-        if gained <= 1e-4 * t * slope:
-            return w + t * d
+        new = goal if t == 1.0 else w + t * d
+        gained = change(new)
+        if gained <= 1e-4 * t * slope + rounding:
+            return new
         # The minimiser of the parabola through value and slope at 0 and the value here.
         below = 2.0 * (gained - t * slope)
         shorter = -slope * t * t / below if below > 0.0 else 0.5 * t

@@ -22,14 +22,16 @@ from ._block_updates import (
 from ._coordinates import BCDState, first_state
 from ._greedy import greedy_scores
 from ._linear import Squared
-from ._partitions import fixed_blocks, hessian_row_sums
-from ._smooth import Logit
+from ._partitions import fixed_blocks
+from ._patterns import pattern_changed
+from ._smooth import Smooth
 
 __all__ = ["BLOCK_RULES", "GREEDY_RULES", "BlockEngine"]
 
 GREEDY_RULES = ("gs", "gsl", "gsd", "gsq", "gs-q")
 BLOCK_RULES = ("cyclic", "permuted", "random", "lipschitz", *GREEDY_RULES)
 HARD_THRESHOLDS = 10
+ROUNDING = 4e-16  # relative, of a loss
 Block = NDArray[np.intp]
 
 
@@ -38,7 +40,7 @@ class BlockEngine:
 
     Parameters
     ----------
-    ready : Squared or Logit
+    ready : Squared, Logit or Multinomial
         The loss.
     selection, update, norm : str
         The rules.
@@ -50,7 +52,7 @@ class BlockEngine:
 
     def __init__(
         self,
-        ready: Squared | Logit,
+        ready: Smooth,
         selection: str,
         update: str,
         norm: str,
@@ -68,7 +70,7 @@ class BlockEngine:
         self.penalty = Penalty(ready.l1, ready.l2, ready.lower, ready.upper)
         self.blocks: list[Block] | None = None
         if partition != "variable":
-            self.blocks = fixed_blocks(partition, self.size, self.lipschitz, self._row_sums)
+            self.blocks = fixed_blocks(partition, self.size, self.lipschitz, self.ready.row_sums)
         self.sweep = len(self.blocks) if self.blocks else -(-d // self.size)
         entries = 2 * ready.design.matrix.nnz
         self.column = entries if selection in GREEDY_RULES else max(1, entries * self.size // d)
@@ -78,48 +80,14 @@ class BlockEngine:
         if selection in ("gsl", "lipschitz", "gsq") or update == "gradient":
             self._prepare_blocks()
         if selection == "gsl" and self.blocks is None:
-            self.scores = self._row_sums()
+            self.scores = self.ready.row_sums()
         if selection == "gsq" and self.blocks is None:
             self.step = 1.0 / (ready.bound or 1.0)
 
     # ---- the data --------------------------------------------------------------------------
-    def _columns(self, b: Block) -> Array:
-        """Columns of Z; that of the constant is of ones."""
-        return (
-            self.ready.columns(b) if isinstance(self.ready, Logit) else self.ready.design.columns(b)
-        )
-
-    def _weighted(self, X: Array, h: Array | float) -> Array:
-        return X.T @ (X * h[:, None]) if isinstance(h, np.ndarray) else h * (X.T @ X)
-
-    def _bound(self, X: Array) -> Array:
-        """Bound of the Hessian of the loss over columns X."""
-        if isinstance(self.ready, Squared):
-            return self._weighted(X, 1.0)
-        return self._weighted(X, 0.25 * self.ready.s)
-
-    def _hessian(self, X: Array, state: BCDState) -> Array:
-        """The Hessian of the loss over columns X."""
-        if isinstance(self.ready, Squared):
-            return self._weighted(X, 1.0)
-        q = np.abs(state.pull)
-        return self._weighted(X, q * (1.0 - q / self.ready.s))
-
-    def _row_sums(self) -> Array:
-        if isinstance(self.ready, Squared):
-            weight: Any = 1.0
-        else:
-            weight = (0.25 * self.ready.s)[:, None]
-        adjoint = self.ready.adjoint
-        return hessian_row_sums(
-            lambda b: weight * self._columns(b),
-            self.d,
-            lambda B: (
-                np.column_stack([adjoint(column) for column in B.T])
-                if self.ready.design.implicit or not self.squares
-                else self.ready.design.matrix.rmatmat(B)
-            ),
-        )
+    def _bound(self, b: Block) -> Array:
+        """Bound of the Hessian of the loss over a block."""
+        return self.ready.block_bound(b, self.ready.columns(b))
 
     def _prepare_blocks(self) -> None:
         """Largest eigenvalue, and the inverse, of the Hessian's bound over each fixed block."""
@@ -127,7 +95,7 @@ class BlockEngine:
             return
         largest = []
         for block in self.blocks:
-            H = self._bound(self._columns(block))
+            H = self._bound(block)
             largest.append(float(np.linalg.eigvalsh(H)[-1]) if H.size else 0.0)
             if self.rule == "gsq":
                 scale = float(np.trace(H)) / block.size or 1.0
@@ -171,7 +139,7 @@ class BlockEngine:
                 c = self.ready.adjoint(state.pull)
                 state.work += self.d
             block = self._choose(state, c)
-            X = self._columns(block)
+            X = self.ready.columns(block)
             state.work += 2 * block.size
             moved = self._move(state, block, X, X.T @ state.pull)
             state.quiet = 0 if moved else state.quiet + 1
@@ -194,11 +162,13 @@ class BlockEngine:
 
         new = self._goal(state, b, X, c, w, penalty, change)
         if self.update == "exact" and not self.squares:
-            new = self._to_the_end(X, fit, w, penalty)
+            new = self._to_the_end(b, X, fit, w, penalty)
         new = np.where(self.lipschitz[b] > 0, new, w)
         step = new - w
         if not step.any() or not np.isfinite(new).all():
             return False
+        if pattern_changed(w, new, penalty.lower, penalty.upper):
+            state.turned[0] = state.updates + 1
         state.w[b] = new
         state.kept = fit + X @ step
         state.pull = ready.pull(state.kept)
@@ -208,11 +178,12 @@ class BlockEngine:
         self, state: BCDState, b: Block, X: Array, c: Array, w: Array, penalty: Penalty, change: Any
     ) -> Array:
         """Where the block goes."""
+        ready = self.ready
         if self.update == "gradient":
             if self.blocks is not None:
                 largest = self.block_lipschitz[self._index(b)]
             else:
-                largest = float(np.linalg.eigvalsh(self._bound(X))[-1])
+                largest = float(np.linalg.eigvalsh(ready.block_bound(b, X))[-1])
             return prox_step(w, c, largest * (1.0 + 1e-12) or 1.0, penalty)
         if self.update == "lookahead":
             estimate = float(state.stored[b].max())
@@ -228,17 +199,19 @@ class BlockEngine:
                     return new
                 estimate = min(2.0 * estimate, enough)
         if self.update == "matrix":
-            return model_step(w, c, self._bound(X), penalty)
-        H = self._hessian(X, state)
+            return model_step(w, c, ready.block_bound(b, X), penalty)
+        H = ready.hessian(state.kept, b)
         if self.update == "two-metric":
             return two_metric(w, c, H, penalty, change)
         step_to = exact_box if self.update == "projected-newton" else model_step
         goal = step_to(w, c, H, penalty)
-        return goal if self.squares else search(w, goal, c, penalty, change)
+        if self.squares:
+            return goal
+        return search(w, goal, c, penalty, change, ROUNDING * ready.loss(state.kept))
 
-    def _to_the_end(self, X: Array, fit: Array, w: Array, penalty: Penalty) -> Array:
+    def _to_the_end(self, b: Block, X: Array, fit: Array, w: Array, penalty: Penalty) -> Array:
         """Minimise over the block by Newton's method, to rounding."""
-        ready: Any = self.ready
+        ready = self.ready
 
         def change_from(point: Array) -> Any:
             here = fit + X @ (point - w)
@@ -248,10 +221,10 @@ class BlockEngine:
         point = w
         for _ in range(50):
             here = fit + X @ (point - w)
-            pull = ready.pull(here)
-            q = np.abs(pull)
-            H, c = self._weighted(X, q * (1.0 - q / ready.s)), X.T @ pull
-            new = search(point, model_step(point, c, H, penalty), c, penalty, change_from(point))
+            H, c = ready.hessian(here, b), X.T @ ready.pull(here)
+            goal = model_step(point, c, H, penalty)
+            rounding = ROUNDING * ready.loss(here)
+            new = search(point, goal, c, penalty, change_from(point), rounding)
             if np.abs(new - point).max() <= 1e-10 * np.abs(new).max():
                 return new
             point = new
@@ -339,8 +312,7 @@ class BlockEngine:
         d = g / np.sqrt(safe)
         for _ in range(HARD_THRESHOLDS):
             fit = self.ready.product(d)
-            weight = 1.0 if isinstance(self.ready, Squared) else 0.25 * self.ready.s
-            new = d - self.step * (self.ready.adjoint(weight * fit) - g)
+            new = d - self.step * (self.ready.adjoint(self.ready.bounded(fit)) - g)
             kept = self._largest(np.abs(new))
             mask = np.zeros(self.d)
             mask[kept] = 1.0
@@ -352,7 +324,7 @@ class BlockEngine:
         chosen = self._largest(np.abs(d))
         promises = []
         for block in (chosen, plain):
-            H = self._bound(self._columns(block))
+            H = self._bound(block)
             inverse = np.linalg.pinv(H, hermitian=True)
             promises.append(float(g[block] @ inverse @ g[block]))
         diagonal = float(np.sum(g[plain] ** 2 / safe[plain])) * 0.5

@@ -22,9 +22,20 @@ from ._descent import sweep_dense, sweep_sparse
 from ._greedy import greedy_dense, greedy_gram, greedy_sparse
 from ._linear import Squared
 from ._logistic_descent import logistic_dense, logistic_sparse
+from ._multinomial import Multinomial
+from ._multinomial_descent import multinomial_dense, multinomial_sparse
 from ._smooth import Logit, sigmoid_pull
 
-__all__ = ["GREEDY", "RULES", "BCDState", "Engine", "LogisticEngine", "SquaredEngine", "order_of"]
+__all__ = [
+    "GREEDY",
+    "RULES",
+    "BCDState",
+    "Engine",
+    "LogisticEngine",
+    "MultinomialEngine",
+    "SquaredEngine",
+    "order_of",
+]
 
 RULES = ("cyclic", "permuted", "random", "lipschitz", "gs", "gs-q")
 GREEDY = RULES.index("gs")  # this rule and those behind it look at the gradient
@@ -45,6 +56,9 @@ class BCDState(State):
     pull: Array = field(default_factory=lambda: np.empty(0))  # minus the gradient by the margins
     places: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # in the heap
     stored: Array = field(default_factory=lambda: np.empty(0))  # estimates of curvatures
+    # The last update that moved a coefficient to or off a kink or bound, and its iteration.
+    turned: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+    identified_at: int = 0
 
 
 class Engine(Protocol):
@@ -139,7 +153,8 @@ class SquaredEngine:
     def run(self, state: BCDState, count: int) -> int:
         """Run the kernel of the rule."""
         if self.rule >= GREEDY:
-            made = self.greedy(*self.arrays, state.w, state.kept, self.rule, count)
+            place = (state.turned, self.rule, state.updates, count)
+            made = self.greedy(*self.arrays, state.w, state.kept, *place)
             state.work += made * self.cost
             state.quiet = 0 if made == count else self.patience
             return int(made)
@@ -147,11 +162,11 @@ class SquaredEngine:
         rest = (state.quiet, self.patience)
         if self.ready.design.matrix.is_sparse:
             made, changed, state.quiet, state.shift = sweep_sparse(
-                *self.arrays, state.w, state.kept, state.shift, *rule, *rest
+                *self.arrays, state.w, state.kept, state.turned, state.shift, *rule, *rest
             )
         else:
             made, changed, state.quiet = sweep_dense(
-                *self.arrays, state.w, state.kept, *rule, *rest
+                *self.arrays, state.w, state.kept, state.turned, *rule, *rest
             )
         state.work += made + changed
         return int(made)
@@ -164,17 +179,19 @@ class SquaredEngine:
 class LogisticEngine:
     """A step on one coefficient of penalised logistic regression that never increases F."""
 
-    def __init__(self, ready: Logit, rule: str, newton: bool) -> None:
+    kernels: tuple[Any, Any] = (logistic_dense, logistic_sparse)
+
+    def __init__(self, ready: Logit | Multinomial, rule: str, newton: bool) -> None:
         matrix = ready.design.matrix
         self.ready, self.rule, self.newton = ready, rule, newton
-        self.sweep = d = ready.size
+        self.sweep = d = ready.l1.size
         self.column = max(1, matrix.nnz // matrix.shape[1])
         self.curvature = ready.curvature()
         weights = np.where(ready.lower < ready.upper, self.curvature + ready.l2, 0.0)
         self.cumulative, self.patience = order_of(rule, weights, d)
         penalty = (self.curvature, ready.l1, ready.l2, ready.lower, ready.upper)
         data: tuple[Any, ...] = matrix.csc if matrix.is_sparse else (matrix.dense,)
-        self.kernel: Any = logistic_sparse if matrix.is_sparse else logistic_dense
+        self.kernel: Any = self.kernels[int(matrix.is_sparse)]
         self.arrays = (*data, ready.y, ready.s, *penalty)
 
     def begin(self, x: Array, rng: np.random.Generator) -> BCDState:
@@ -193,10 +210,14 @@ class LogisticEngine:
         state.pull = np.empty_like(state.kept)
         sigmoid_pull(state.kept, self.ready.y, self.ready.s, state.pull)
 
+    def tracked(self, state: BCDState) -> tuple[Array, ...]:
+        """What the kernel keeps."""
+        return state.kept, state.pull
+
     def run(self, state: BCDState, count: int) -> int:
         """Run the kernel."""
         made, changed, state.quiet = self.kernel(
-            *self.arrays, state.w, state.kept, state.pull, self.newton,
+            *self.arrays, state.w, *self.tracked(state), state.turned, self.newton,
             RULES.index(self.rule), state.order, self.cumulative, state.words, state.updates,
             count, state.quiet, self.patience,
         )  # fmt: skip
@@ -206,3 +227,19 @@ class LogisticEngine:
     def leave(self, w: Array) -> Array:
         """Return the coefficients and the constant."""
         return self.ready.leave(w)
+
+
+class MultinomialEngine(LogisticEngine):
+    """The same steps under the multinomial loss, with the probabilities kept."""
+
+    kernels = (multinomial_dense, multinomial_sparse)
+
+    def refresh(self, state: BCDState) -> None:
+        """Compute the probabilities from the coefficients."""
+        z = self.ready.product(state.w).reshape(self.ready.y.size, -1)
+        state.kept = np.ascontiguousarray(np.exp(z - z.max(axis=1, keepdims=True)).T)
+        state.kept /= state.kept.sum(axis=0)
+
+    def tracked(self, state: BCDState) -> tuple[Array, ...]:
+        """What the kernel keeps."""
+        return (state.kept,)

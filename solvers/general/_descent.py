@@ -9,6 +9,8 @@ from __future__ import annotations
 from fejer.jit import kernel
 from fejer.numerics.random import below, permute, uniform
 
+from ._patterns import note
+
 __all__ = ["minimiser", "pick", "sweep_dense", "sweep_sparse"]
 
 CYCLIC, PERMUTED, RANDOM, LIPSCHITZ = 0, 1, 2, 3
@@ -56,11 +58,13 @@ def pick(rule, update, order, cumulative, words):
 
 @kernel
 def sweep_dense(
-    X, q, l1, l2, lower, upper, w, r, rule, order, cumulative, words, update, count, quiet, patience
-):
+    X, q, l1, l2, lower, upper, w, r, turned, rule, order, cumulative, words, update, count, quiet,
+    patience
+):  # fmt: skip
     """Up to `count` updates with the residual r kept; stop after `patience` without a change.
 
-    Returns the updates made, how many of them changed a coefficient, and the updates since then.
+    Returns the updates made, how many of them changed a coefficient, and the updates since then;
+    `turned` gets the number of the last one that changed the place of its coefficient.
     """
     n = r.size
     made = 0
@@ -75,6 +79,7 @@ def sweep_dense(
         step = new - w[j]
         quiet += 1
         if step != 0.0:
+            note(w[j], new, lower[j], upper[j], update + made, turned)
             w[j] = new
             for i in range(n):
                 r[i] -= step * X[i, j]
@@ -97,6 +102,7 @@ def sweep_sparse(
     upper,
     w,
     r,
+    turned,
     shift,
     rule,
     order,
@@ -124,6 +130,7 @@ def sweep_sparse(
         step = new - w[j]
         quiet += 1
         if step != 0.0:
+            note(w[j], new, lower[j], upper[j], update + made, turned)
             w[j] = new
             for k in range(indptr[j], indptr[j + 1]):
                 r[indices[k]] -= step * data[k]

@@ -10,6 +10,7 @@ from fejer.jit import kernel
 
 from ._descent import minimiser, pick
 from ._greedy import score
+from ._patterns import note
 
 __all__ = ["fill_heap", "heap_descent", "sweep_graph"]
 
@@ -25,7 +26,7 @@ def move(indptr, indices, data, i, new, x, r):
 
 @kernel
 def sweep_graph(
-    indptr, indices, data, q, l1, l2, lower, upper, x, r,
+    indptr, indices, data, q, l1, l2, lower, upper, x, r, turned,
     rule, order, cumulative, words, update, count, quiet, patience
 ):  # fmt: skip
     """Up to `count` updates by a rule that does not look at the gradient."""
@@ -37,6 +38,7 @@ def sweep_graph(
         new = minimiser(r[i], x[i], q[i], l1[i], l2[i], lower[i], upper[i])
         quiet += 1
         if new != x[i]:
+            note(x[i], new, lower[i], upper[i], update + made, turned)
             move(indptr, indices, data, i, new, x, r)
             changed += 1
             quiet = 0
@@ -114,8 +116,9 @@ def rescore(rule, i, x, r, q, l1, l2, lower, upper, heap, place, keys):
 
 @kernel
 def heap_descent(
-    indptr, indices, data, q, l1, l2, lower, upper, x, r, rule, heap, place, keys, count
-):
+    indptr, indices, data, q, l1, l2, lower, upper, x, r, turned, rule, heap, place, keys, update,
+    count
+):  # fmt: skip
     """Up to `count` updates, each of the coordinate with the largest score; returns how many."""
     for made in range(count):
         i = heap[0]
@@ -123,6 +126,7 @@ def heap_descent(
             return made
         new = minimiser(r[i], x[i], q[i], l1[i], l2[i], lower[i], upper[i])
         step = new - x[i]
+        note(x[i], new, lower[i], upper[i], update + made + 1, turned)
         x[i] = new
         for k in range(indptr[i], indptr[i + 1]):
             j = indices[k]

@@ -8,6 +8,7 @@ from fejer.evidence import Array
 from fejer.jit import kernel
 
 from ._descent import minimiser
+from ._patterns import note
 
 __all__ = ["best", "greedy_dense", "greedy_gram", "greedy_scores", "greedy_sparse"]
 
@@ -53,7 +54,7 @@ def best(rule, c, w, q, l1, l2, lower, upper):
 
 
 @kernel
-def greedy_gram(G, q, l1, l2, lower, upper, w, c, rule, count):
+def greedy_gram(G, q, l1, l2, lower, upper, w, c, turned, rule, update, count):
     """Up to `count` updates with the Gram matrix G; returns how many were made."""
     for made in range(count):
         j = best(rule, c, w, q, l1, l2, lower, upper)
@@ -61,6 +62,7 @@ def greedy_gram(G, q, l1, l2, lower, upper, w, c, rule, count):
             return made
         new = minimiser(c[j], w[j], q[j], l1[j], l2[j], lower[j], upper[j])
         step = new - w[j]
+        note(w[j], new, lower[j], upper[j], update + made + 1, turned)
         w[j] = new
         for k in range(w.size):
             c[k] -= step * G[k, j]
@@ -68,7 +70,7 @@ def greedy_gram(G, q, l1, l2, lower, upper, w, c, rule, count):
 
 
 @kernel
-def greedy_dense(X, q, l1, l2, lower, upper, w, c, rule, count):
+def greedy_dense(X, q, l1, l2, lower, upper, w, c, turned, rule, update, count):
     """As `greedy_gram`, the column of the Gram matrix computed anew in each update."""
     for made in range(count):
         j = best(rule, c, w, q, l1, l2, lower, upper)
@@ -76,6 +78,7 @@ def greedy_dense(X, q, l1, l2, lower, upper, w, c, rule, count):
             return made
         new = minimiser(c[j], w[j], q[j], l1[j], l2[j], lower[j], upper[j])
         step = new - w[j]
+        note(w[j], new, lower[j], upper[j], update + made + 1, turned)
         w[j] = new
         for k in range(w.size):
             inner = 0.0
@@ -88,7 +91,7 @@ def greedy_dense(X, q, l1, l2, lower, upper, w, c, rule, count):
 @kernel
 def greedy_sparse(
     indptr, indices, data, rowptr, columns, values, mean, total, q, l1, l2, lower, upper, w, c,
-    rule, count
+    turned, rule, update, count
 ):  # fmt: skip
     """As `greedy_dense` for compressed columns and rows less ``root mean'``."""
     for made in range(count):
@@ -97,6 +100,7 @@ def greedy_sparse(
             return made
         new = minimiser(c[j], w[j], q[j], l1[j], l2[j], lower[j], upper[j])
         step = new - w[j]
+        note(w[j], new, lower[j], upper[j], update + made + 1, turned)
         w[j] = new
         for a in range(indptr[j], indptr[j + 1]):
             i = indices[a]

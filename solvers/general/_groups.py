@@ -13,8 +13,8 @@ from fejer.numerics.elementary import exp
 
 from ._coordinates import RULES, BCDState, first_state, order_of
 from ._descent import pick
-from ._linear import Squared
-from ._smooth import Logit
+from ._patterns import note
+from ._smooth import Smooth
 
 __all__ = ["GroupEngine"]
 
@@ -22,7 +22,7 @@ __all__ = ["GroupEngine"]
 class GroupEngine:
     """``w_g <- prox(w_g + X_g'r / L_g)``, ``L_g = ||X_g||^2`` (a quarter for logistic losses)."""
 
-    def __init__(self, ready: Squared | Logit, rule: str) -> None:
+    def __init__(self, ready: Smooth, rule: str) -> None:
         form: Any = ready.form
         matrix = form.X
         self.ready, self.rule, self.matrix = ready, rule, matrix
@@ -61,7 +61,7 @@ class GroupEngine:
     def run(self, state: BCDState, count: int) -> int:
         """Run the kernel."""
         made, columns, state.quiet = self.kernel(
-            *self.arrays, state.w, state.kept, state.pull, np.empty(self.largest),
+            *self.arrays, state.w, state.kept, state.pull, state.turned, np.empty(self.largest),
             RULES.index(self.rule), state.order, self.cumulative, state.words, state.updates,
             count, state.quiet, self.patience,
         )  # fmt: skip
@@ -93,7 +93,7 @@ def prox(new, size, step, l1, weight, w, order, first):
 
 @kernel
 def groups_dense(
-    X, y, logistic, lipschitz, start, order_in, l1, weights, w, fit, pull, new,
+    X, y, logistic, lipschitz, start, order_in, l1, weights, w, fit, pull, turned, new,
     rule, order, cumulative, words, update, count, quiet, patience
 ):  # fmt: skip
     """Up to `count` updates of groups; returns them, the columns read, and the quiet ones."""
@@ -123,6 +123,7 @@ def groups_dense(
         for a in range(size):
             j = order_in[first + a]
             move = new[a] - w[j]
+            note(w[j], new[a], -math.inf, math.inf, update + made, turned)
             w[j] = new[a]
             if move != 0.0:
                 for i in range(n):
@@ -138,8 +139,8 @@ def groups_dense(
 
 @kernel
 def groups_sparse(
-    indptr, indices, data, y, logistic, lipschitz, start, order_in, l1, weights, w, fit, pull, new,
-    rule, order, cumulative, words, update, count, quiet, patience
+    indptr, indices, data, y, logistic, lipschitz, start, order_in, l1, weights, w, fit, pull,
+    turned, new, rule, order, cumulative, words, update, count, quiet, patience
 ):  # fmt: skip
     """As `groups_dense` for compressed columns."""
     made = 0
@@ -167,6 +168,7 @@ def groups_sparse(
         for a in range(size):
             j = order_in[first + a]
             move = new[a] - w[j]
+            note(w[j], new[a], -math.inf, math.inf, update + made, turned)
             w[j] = new[a]
             for k in range(indptr[j], indptr[j + 1]):
                 fit[indices[k]] += move * data[k]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fejer.evidence import Array
 from fejer.problems.forms import LinearForm
 from fejer.problems.sparse._design import Design, design_of, frozen
+
+from ._partitions import hessian_row_sums
 
 __all__ = ["Squared", "penalty", "squared"]
 
@@ -72,6 +75,34 @@ class Squared(NamedTuple):
     def pull(self, fit: Array) -> Array:
         """Minus the gradient of the loss with respect to Z w: the residual."""
         return self.z - fit
+
+    def columns(self, chosen: NDArray[np.intp]) -> Array:
+        """Columns of Z as a dense array."""
+        return self.design.columns(chosen)
+
+    def hessian(self, fit: Array, chosen: NDArray[np.intp]) -> Array:
+        """The Hessian of the loss over chosen coefficients."""
+        columns = self.design.columns(chosen)
+        return np.asarray(columns.T @ columns)
+
+    def block_bound(self, chosen: NDArray[np.intp], columns: Array) -> Array:
+        """The Hessian of the loss over chosen coefficients with these columns."""
+        return np.asarray(columns.T @ columns)
+
+    def bounded(self, fit: Array) -> Array:
+        """The Hessian with respect to Z w, times fit."""
+        return fit
+
+    def row_sums(self) -> Array:
+        """``sum_j |H_ij|`` of the Hessian of the loss."""
+        design = self.design
+
+        def product(B: Array) -> Array:
+            if design.implicit:
+                return np.column_stack([design.adjoint(column) for column in B.T])
+            return design.matrix.rmatmat(B)
+
+        return hessian_row_sums(design.columns, self.form.l1.size, product)
 
     def loss(self, fit: Array) -> float:
         """Half the sum of squared residuals."""

@@ -14,6 +14,7 @@ from fejer.jit import kernel
 from fejer.numerics.elementary import exp
 
 from ._descent import minimiser, pick
+from ._patterns import note
 
 __all__ = ["logistic_dense", "logistic_sparse"]
 
@@ -31,7 +32,7 @@ def majorised(c, curvature, reach, w, q, l1, l2, lower, upper):
 
 @kernel
 def logistic_dense(
-    X, y, s, q, l1, l2, lower, upper, w, z, t, newton,
+    X, y, s, q, l1, l2, lower, upper, w, z, t, turned, newton,
     rule, order, cumulative, words, update, count, quiet, patience
 ):  # fmt: skip
     """Up to `count` updates with margins z and pull t kept; the column behind X is of ones.
@@ -72,6 +73,7 @@ def logistic_dense(
         step = new - w[j]
         quiet += 1
         if step != 0.0:
+            note(w[j], new, lower[j], upper[j], update + made, turned)
             w[j] = new
             if j == p:
                 for i in range(n):
@@ -88,7 +90,7 @@ def logistic_dense(
 
 @kernel
 def logistic_sparse(
-    indptr, indices, data, y, s, q, l1, l2, lower, upper, w, z, t, newton,
+    indptr, indices, data, y, s, q, l1, l2, lower, upper, w, z, t, turned, newton,
     rule, order, cumulative, words, update, count, quiet, patience
 ):  # fmt: skip
     """As `logistic_dense` for compressed columns, which are not centred."""
@@ -125,6 +127,7 @@ def logistic_sparse(
         step = new - w[j]
         quiet += 1
         if step != 0.0:
+            note(w[j], new, lower[j], upper[j], update + made, turned)
             w[j] = new
             if j == p:
                 for i in range(n):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fejer.jit import kernel
 
-__all__ = ["pattern_changed", "place"]
+__all__ = ["note", "pattern_changed", "place"]
 
 
 @kernel
@@ -26,3 +26,10 @@ def pattern_changed(old, new, lower, upper):
         if place(old[j], lower[j], upper[j]) != place(new[j], lower[j], upper[j]):
             return True
     return False
+
+
+@kernel
+def note(old, new, lower, upper, update, turned):
+    """Remember the number of an update that changes the place of its coefficient."""
+    if place(old, lower, upper) != place(new, lower, upper):
+        turned[0] = update

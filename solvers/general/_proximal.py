@@ -10,20 +10,19 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.jit import kernel
 
-from ._linear import Squared
-from ._smooth import Logit
+from ._smooth import Smooth
 
 __all__ = ["forward_step"]
 
 
 def forward_step(
-    ready: Squared | Logit, v: Array, pull: Array, w: Array, step: float
+    ready: Smooth, v: Array, pull: Array, w: Array, step: float
 ) -> tuple[Array, float, float]:
     """Return ``prox(v - step grad)`` and what the kernels measure on the way.
 
     Parameters
     ----------
-    ready : Squared or Logit
+    ready : Squared, Logit or Multinomial
         Loss and penalty.
     v : array
         Where the gradient was taken.

@@ -79,13 +79,22 @@ class GraphEngine(_Quadratic):
         """Run the kernel of the rule."""
         if self.rule >= GREEDY:
             heap = (state.order, state.places, state.pull)
-            made = heap_descent(*self.arrays, state.w, state.kept, self.rule, *heap, count)
+            made = heap_descent(
+                *self.arrays,
+                state.w,
+                state.kept,
+                state.turned,
+                self.rule,
+                *heap,
+                state.updates,
+                count,
+            )
             state.work += made
             state.quiet = 0 if made == count else self.patience
             return int(made)
         rule = (self.rule, state.order, self.cumulative, state.words, state.updates, count)
         made, _, state.quiet = sweep_graph(
-            *self.arrays, state.w, state.kept, *rule, state.quiet, self.patience
+            *self.arrays, state.w, state.kept, state.turned, *rule, state.quiet, self.patience
         )
         state.work += made
         return int(made)

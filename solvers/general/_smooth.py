@@ -8,7 +8,7 @@ with respect to the product), ``loss``, and the ``bound`` of the Hessian's norm.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,12 @@ from fejer.problems.sparse._design import design_of, frozen
 from fejer.problems.sparse._logits import logistic_pull
 
 from ._linear import Squared, penalty, squared
+from ._multinomial import Multinomial
+from ._partitions import hessian_row_sums
 
-__all__ = ["Logit", "sigmoid_pull", "smooth", "unsupported"]
+__all__ = ["Logit", "Smooth", "sigmoid_pull", "smooth", "unsupported"]
 
-LOSSES = ("squared", "logistic")
+LOSSES = ("squared", "logistic", "multinomial")
 
 
 class Logit:
@@ -123,6 +125,22 @@ class Logit:
         rows = np.sqrt(q * (1.0 - q / self.s))[:, None] * self.columns(chosen)
         return np.asarray(rows.T @ rows)
 
+    def block_bound(self, chosen: NDArray[np.intp], columns: Array) -> Array:
+        """Bound of the Hessian of the loss over chosen coordinates with these columns."""
+        return np.asarray(columns.T @ (columns * (0.25 * self.s)[:, None]))
+
+    def bounded(self, fit: Array) -> Array:
+        """The bound of the Hessian with respect to z, times fit."""
+        return 0.25 * self.s * fit
+
+    def row_sums(self) -> Array:
+        """``sum_j |H_ij|`` of the bound of the Hessian."""
+        return hessian_row_sums(
+            lambda b: (0.25 * self.s)[:, None] * self.columns(b),
+            self.size,
+            lambda B: np.column_stack([self.adjoint(column) for column in B.T]),
+        )
+
     def loss(self, fit: Array) -> float:
         """The loss at z."""
         return float(logistic_pull(fit, self.y, self.s, np.empty_like(fit)))
@@ -143,7 +161,10 @@ def sigmoid_pull(z, y, s, out):
         out[i] = s[i] * y[i] / (1.0 + exp(y[i] * z[i]))
 
 
-def smooth(problem: Any, centred: bool = True) -> Squared | Logit:
+Smooth: TypeAlias = Squared | Logit | Multinomial
+
+
+def smooth(problem: Any, centred: bool = True) -> Smooth:
     """Return the problem's loss with its matrix prepared; kept with the form.
 
     Parameters
@@ -159,7 +180,7 @@ def smooth(problem: Any, centred: bool = True) -> Squared | Logit:
     memo = form.__dict__
     key = "_logit" if centred or not form.intercept else "_raw_logit"
     if key not in memo:
-        memo[key] = Logit(form, centred)
+        memo[key] = (Logit if form.loss == "logistic" else Multinomial)(form, centred)
     return memo[key]  # type: ignore[no-any-return]
 
 
@@ -175,7 +196,7 @@ def unsupported(problem: Any, *, whole: bool = False) -> str | None:
     """
     form = problem.form()
     if not isinstance(form, LinearForm) or form.loss not in LOSSES:
-        return "its loss is neither a sum of squares nor logistic"
+        return "its loss is neither a sum of squares nor logistic nor multinomial"
     if form.prox is not None and not whole:
         return "its penalty couples all coefficients"
     return None

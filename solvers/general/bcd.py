@@ -13,7 +13,15 @@ from fejer.problems.forms import Blockwise, QuadraticForm
 
 from ._bcd_rates import block_rate, rate_of
 from ._blocks import BLOCK_RULES, BlockEngine
-from ._coordinates import GREEDY, RULES, BCDState, Engine, LogisticEngine, SquaredEngine
+from ._coordinates import (
+    GREEDY,
+    RULES,
+    BCDState,
+    Engine,
+    LogisticEngine,
+    MultinomialEngine,
+    SquaredEngine,
+)
 from ._groups import GroupEngine
 from ._linear import Squared
 from ._partitions import PARTITIONS
@@ -53,8 +61,8 @@ class BCD(Method):
 
     ``w_j <- clip(soft(q_j w_j + z_j'r, l1_j) / (q_j + l2_j), lower_j, upper_j)``, ``q_j =
     ||z_j||^2``, ``r = z - Z w``, for penalised least squares over a box; for penalised logistic
-    regression the same step with a bound of the curvature in the place of ``q_j``; and under group
-    norms a proximal gradient step on one group after another.
+    and multinomial regression the same step with a bound of the curvature in the place of ``q_j``;
+    and under group norms a proximal gradient step on one group after another.
 
     Attributes
     ----------
@@ -104,7 +112,8 @@ class BCD(Method):
     forest is found and solved in time proportional to the number of edges, plus a sort.
     The Gram matrix costs d/2 passes once per matrix, which ``work`` leaves out.
     Memory: the residual, or the gradient. Both are computed anew every 50 sweeps, by count, so
-    that rounding does not pile up. A constant is not a coordinate: all columns are centred,
+    that rounding does not pile up. ``identified_at`` in ``stats`` is the last iteration that moved
+    a coefficient to or off 0 or a bound. A constant is not a coordinate: all columns are centred,
     sparse ones without being made dense.
 
     Pitfall: on ill-conditioned data cyclic sweeps need a number of iterations proportional to the
@@ -211,8 +220,14 @@ class BCD(Method):
         if self._single and isinstance(ready, Squared):
             return SquaredEngine(ready, self.selection)
         greedy = self.selection not in RULES[:GREEDY]
-        if self._single and isinstance(ready, Logit) and not greedy and self.update != "exact":
-            return LogisticEngine(ready, self.selection, self.update == "newton")
+        if (
+            self._single
+            and not isinstance(ready, Squared)
+            and not greedy
+            and self.update != "exact"
+        ):
+            engine = LogisticEngine if isinstance(ready, Logit) else MultinomialEngine
+            return engine(ready, self.selection, self.update == "newton")
         size = self.block_size or 1
         rules = (self.selection, self.update, self.norm)
         return BlockEngine(ready, *rules, self.partition, size)
@@ -237,6 +252,7 @@ class BCD(Method):
             made = engine.run(state, min(goal - state.updates, prep.refresh - into))
             state.updates += made
             state.nit = state.updates // prep.each
+            state.identified_at = -(-int(state.turned[0]) // prep.each)
         return state.quiet >= engine.patience
 
     def point(self, problem: Any, prep: _Prepared, state: BCDState) -> Array:

@@ -13,10 +13,10 @@ from fejer.jit import kernel
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.forms import Blockwise
 
-from ._linear import Squared
+from ._patterns import pattern_changed
 from ._proximal import forward_step
 from ._rates import excess
-from ._smooth import Logit, smooth, unsupported
+from ._smooth import Smooth, smooth, unsupported
 
 if TYPE_CHECKING:
     from fejer.problem import Problem
@@ -36,13 +36,14 @@ class FISTAState(State):
     run: int = 1  # iterations since the last restart, the coming one included
     t: float = 1.0
     restarts: int = 0
+    identified_at: int = 0  # the last iteration that changed which coefficients are 0
     finished: bool = False
 
 
 class _Prepared(NamedTuple):
     """Constants of a run."""
 
-    ready: Squared | Logit
+    ready: Smooth
     step: float
     function: bool
     gradient: bool
@@ -54,8 +55,8 @@ class _Prepared(NamedTuple):
 class FISTA(Method):
     """Accelerated proximal gradient (FISTA) with adaptive restart.
 
-    ``w+ = prox(v - (step/L) grad f(v))``, ``v+ = w+ + (t - 1)/t+ (w+ - w)``, f a sum of squares or
-    the logistic loss, L a bound of the norm of its Hessian.
+    ``w+ = prox(v - (step/L) grad f(v))``, ``v+ = w+ + (t - 1)/t+ (w+ - w)``, f a sum of squares,
+    the logistic or the multinomial loss, L a bound of the norm of its Hessian.
 
     Attributes
     ----------
@@ -190,6 +191,8 @@ class FISTA(Method):
                 t = 0.5 * (1.0 + root) if prep.nesterov else (state.run + 2) / 3.0
                 momentum = (state.t - 1.0) / t
                 state.t = t
+            if pattern_changed(state.w, new, ready.lower, ready.upper):
+                state.identified_at = state.nit + 1
             extrapolate(new, state.w, state.ahead, momentum)
             extrapolate(fit, state.fit, state.fit_ahead, momentum)
             state.nit += 1
@@ -202,7 +205,7 @@ class FISTA(Method):
         return prep.ready.leave(state.w)
 
 
-def _value(ready: Squared | Logit, w: Array, fit: Array) -> float:
+def _value(ready: Smooth, w: Array, fit: Array) -> float:
     return ready.loss(fit) + ready.penalty(w)
 
 

@@ -12,10 +12,10 @@ from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.forms import Blockwise
 
-from ._linear import Squared
+from ._patterns import pattern_changed
 from ._proximal import forward_step
 from ._rates import excess
-from ._smooth import Logit, smooth, unsupported
+from ._smooth import Smooth, smooth, unsupported
 
 __all__ = ["ISTA", "ISTAState"]
 
@@ -26,6 +26,7 @@ class ISTAState(State):
 
     w: Array
     fit: Array
+    identified_at: int = 0  # the last iteration that changed which coefficients are 0
     finished: bool = False
 
 
@@ -96,18 +97,18 @@ class ISTA(Method):
         """Return None for penalised least squares and logistic regression."""
         return unsupported(problem)
 
-    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Squared | Logit:
+    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Smooth:
         """Take the loss; the bound of its curvature is computed once per matrix."""
         return smooth(problem)
 
     def begin(
-        self, problem: Any, prep: Squared | Logit, start: Start, rng: np.random.Generator
+        self, problem: Any, prep: Smooth, start: Start, rng: np.random.Generator
     ) -> ISTAState:
         """Start from the given coefficients, projected on the box."""
         w = prep.enter(start.x)
         return ISTAState(w, prep.product(w))
 
-    def advance(self, problem: Any, prep: Squared | Logit, state: ISTAState, n: int) -> bool:
+    def advance(self, problem: Any, prep: Smooth, state: ISTAState, n: int) -> bool:
         """Make n iterations."""
         step = self.step / (prep.bound or 1.0)
         for _ in range(n):
@@ -118,9 +119,11 @@ class ISTA(Method):
             state.fit = prep.product(state.w)
             state.nit += 1
             state.work += 2 * w.size
+            if pattern_changed(w, state.w, prep.lower, prep.upper):
+                state.identified_at = state.nit
             state.finished = moved == 0.0
         return state.finished
 
-    def point(self, problem: Any, prep: Squared | Logit, state: ISTAState) -> Array:
+    def point(self, problem: Any, prep: Smooth, state: ISTAState) -> Array:
         """Return the coefficients, and the constant behind them."""
         return prep.leave(state.w)

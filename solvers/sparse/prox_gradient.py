@@ -11,10 +11,10 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.sparse.group_envelope import GroupEnvelope
-from fejer.solvers.general._linear import Squared
+from fejer.solvers.general._patterns import pattern_changed
 from fejer.solvers.general._proximal import forward_step
 from fejer.solvers.general._rates import excess
-from fejer.solvers.general._smooth import Logit, smooth, unsupported
+from fejer.solvers.general._smooth import Smooth, smooth, unsupported
 
 __all__ = ["ProxGradient", "ProxGradientState"]
 
@@ -25,6 +25,7 @@ class ProxGradientState(State):
 
     w: Array
     fit: Array
+    identified_at: int = 0  # the last iteration that changed which coefficients are 0
     finished: bool = False
 
 
@@ -92,20 +93,18 @@ class ProxGradient(Method):
         """Return None for penalised least squares and logistic regression."""
         return unsupported(problem, whole=True)
 
-    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Squared | Logit:
+    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Smooth:
         """Take the loss; the bound of its curvature is computed once per matrix."""
         return smooth(problem)
 
     def begin(
-        self, problem: Any, prep: Squared | Logit, start: Start, rng: np.random.Generator
+        self, problem: Any, prep: Smooth, start: Start, rng: np.random.Generator
     ) -> ProxGradientState:
         """Start from the given coefficients, projected on the box."""
         w = prep.enter(start.x)
         return ProxGradientState(w, prep.product(w))
 
-    def advance(
-        self, problem: Any, prep: Squared | Logit, state: ProxGradientState, n: int
-    ) -> bool:
+    def advance(self, problem: Any, prep: Smooth, state: ProxGradientState, n: int) -> bool:
         """Make n iterations."""
         step = self.step / (prep.bound or 1.0)
         for _ in range(n):
@@ -116,9 +115,11 @@ class ProxGradient(Method):
             state.fit = prep.product(state.w)
             state.nit += 1
             state.work += 2 * w.size
+            if pattern_changed(w, state.w, prep.lower, prep.upper):
+                state.identified_at = state.nit
             state.finished = moved == 0.0
         return state.finished
 
-    def point(self, problem: Any, prep: Squared | Logit, state: ProxGradientState) -> Array:
+    def point(self, problem: Any, prep: Smooth, state: ProxGradientState) -> Array:
         """Return the coefficients, and the constant behind them."""
         return prep.leave(state.w)

@@ -13,6 +13,7 @@ from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.sparse.ordinal_regression import OrdinalRegression
 from fejer.problems.sparse.sparse_logistic import SparseLogistic
+from fejer.problems.sparse.sparse_multinomial import SparseMultinomial
 from fejer.solvers.general._block_updates import Penalty
 from fejer.solvers.general._greedy import greedy_scores
 from fejer.solvers.general._patterns import pattern_changed
@@ -97,7 +98,7 @@ class ProxNewton(Method):
     accuracy: float = option(0.1, above=0, most=1, doc="largest relative accuracy of a model")
 
     name = "prox-newton"
-    solves = (SparseLogistic, OrdinalRegression)
+    solves = (SparseLogistic, SparseMultinomial, OrdinalRegression)
     cites = ("arXiv:1206.1623", "Yuan, Ho, Lin (2012)")
 
     @property
