@@ -80,6 +80,17 @@ def merged(
     return rows, cols, values
 
 
+def automatic_rank(shape: tuple[int, int], entries: float) -> int:
+    """Return the largest rank up to 40 whose degrees of freedom the entries are twice; at least 1.
+
+    With fewer entries a matrix of that rank is rarely found, and one of the true rank beneath it
+    is missed: it fits as well as the others do.
+    """
+    most = min(*shape, 40)
+    fits = (k for k in range(most, 1, -1) if 2 * k * (sum(shape) - k) <= entries)
+    return next(fits, 1)
+
+
 def places(rng: np.random.Generator, total: int, count: int) -> NDArray[np.int64]:
     """Draw distinct places in random order."""
     if 2 * count > total:

@@ -26,7 +26,7 @@ class Frame(NamedTuple):
 class Measured(Protocol):
     """What the certificates need of a problem."""
 
-    A: Array
+    A: Any
     y: Array
     shape: tuple[int, int]
     symmetric: bool
@@ -151,6 +151,8 @@ def sharpness(problem: Measured, found: Frame, X: Array, r: Array, error: float)
 def tangent_coordinates(problem: Measured, kept: Frame) -> Array:
     """Row i: the tangential part of ``A_i`` in coordinates that keep inner products."""
     A, left, right = problem.A, kept.left, kept.right
+    if not isinstance(A, np.ndarray):
+        return measured_basis(problem, kept)
     count = A.shape[0]
     if problem.symmetric:
         G = 0.5 * (A @ left + A.transpose(0, 2, 1) @ left)
@@ -161,6 +163,23 @@ def tangent_coordinates(problem: Measured, kept: Frame) -> Array:
         G = A @ right
         outer = G - left @ (left.T @ G)
     return np.concatenate([outer.reshape(count, -1), inner.reshape(count, -1)], axis=1)
+
+
+def measured_basis(problem: Measured, kept: Frame) -> Array:
+    """The same in other coordinates, by products alone: measurements of an orthonormal basis."""
+    k, n = kept.values.size, problem.shape[1]
+    normal = np.linalg.qr(kept.left, mode="complete")[0][:, k:]
+    basis = [np.outer(u, v) for u in normal.T for v in kept.right.T]
+    if problem.symmetric:
+        root = math.sqrt(0.5)
+        basis = [root * (Z + Z.T) for Z in basis]
+        for i, u in enumerate(kept.left.T):
+            basis.append(np.outer(u, u))
+            basis += [root * (np.outer(u, w) + np.outer(w, u)) for w in kept.left.T[:i]]
+    else:  # the part with left singular vectors: all of left' Z
+        basis += [np.outer(u, e) for u in kept.left.T for e in np.eye(n)]
+    columns = [problem.measure(Z) for Z in basis]
+    return np.column_stack(columns) if columns else np.zeros((problem.y.size, 0))
 
 
 def multipliers(B: Array, target: Array) -> tuple[Array, float]:

@@ -20,7 +20,7 @@ from fejer.problem import Problem, as_number, as_vector
 from . import _completion
 from ._entries import Residual, both_orders, leading_part
 from ._factors import Spectrum, balanced, pack, unpack
-from ._observed import index_array, matrix_shape, merged, places, validated
+from ._observed import automatic_rank, index_array, matrix_shape, merged, places, validated
 from ._views import FactorViews, RecoveryViews
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
         The entries y.
     shape : tuple of int
         Rows m and columns n of the matrix.
-    rank : int
-        Largest rank k, at most ``min(m, n)``.
+    rank : int or "auto"
+        Largest rank k, at most ``min(m, n)``. ``"auto"``, replaced by the number that it means: at
+        most 40, and for reg = 0 no more than leaves two entries a degree of freedom.
     reg : float, default 0.0
         Weight of the nuclear norm, in units of the values; from `reg_max` on the solution is 0.
     loss : {"squared"}, default "squared"
@@ -75,6 +76,10 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
 
     Entries given twice with equal values count once; with different values they are different
     terms of the sum. Rows and columns without entries are allowed.
+
+    The rank that is asked for may be larger than the true one: ``altmin`` drops what the data do
+    not need (``found_rank``), and with reg > 0 the nuclear norm does. Noise has full rank: with
+    noisy entries take reg > 0, or say the rank.
 
     Certificate, reg > 0: duality gap of the convex problem without the bound on the rank, over
     ``min(1/2 ||y||^2, max(f(x), 5e-7 ||y||^2))``; rigorous. The dual point is the residual, scaled
@@ -129,7 +134,7 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
     cols: NDArray[np.integer[Any]]
     values: Array
     shape: tuple[int, int]
-    rank: int
+    rank: Any
     reg: float = 0.0
     loss: str = "squared"
 
@@ -160,20 +165,23 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
             rows, cols, values = given
         else:
             rows, cols, values = merged(checked_rows, checked_cols, checked_values, shape)
-        rank = as_number(self.rank, "rank", least=1, most=min(shape), integer=True)
         reg = as_number(self.reg, "reg", least=0)
+        rank = self.rank
+        if isinstance(rank, str) and rank == "auto":
+            rank = automatic_rank(shape, math.inf if reg > 0 else values.size)
+        rank = as_number(rank, "rank", least=1, most=min(shape), integer=True)
         self.set(rows=rows, cols=cols, values=values, shape=shape, rank=rank, reg=reg)
 
     # ---- other ways to give the data ---------------------------------------------------------
     @classmethod
-    def from_sparse(cls, S: Any, rank: int, reg: float = 0.0, loss: str = "squared") -> Self:
+    def from_sparse(cls, S: Any, rank: Any, reg: float = 0.0, loss: str = "squared") -> Self:
         """Take the stored entries of a sparse matrix, zeros that are stored included.
 
         Parameters
         ----------
         S : scipy.sparse array or matrix, shape (m, n)
             The entries; those stored twice are added up, as scipy.sparse has it.
-        rank : int
+        rank : int or "auto"
             Largest rank.
         reg : float, default 0.0
             Weight of the nuclear norm.
@@ -200,7 +208,7 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
 
     @classmethod
     def from_masked(
-        cls, M: npt.ArrayLike, rank: int, reg: float = 0.0, loss: str = "squared"
+        cls, M: npt.ArrayLike, rank: Any, reg: float = 0.0, loss: str = "squared"
     ) -> Self:
         """Take the entries of a dense matrix that are not nan (or not masked).
 
@@ -208,7 +216,7 @@ class MatrixCompletion(FactorViews, RecoveryViews, Problem):
         ----------
         M : array_like, shape (m, n)
             nan marks what is missing; so does the mask of a `numpy.ma.MaskedArray`.
-        rank : int
+        rank : int or "auto"
             Largest rank.
         reg : float, default 0.0
             Weight of the nuclear norm.

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from numpy.typing import NDArray
 
 from fejer.errors import ProblemError
 from fejer.evidence import EMPTY, Array, Certificate
-from fejer.numerics.arrays import float_array
+from fejer.numerics.matrix import Matrix
 from fejer.problem import Problem, as_number, as_vector
 
 from . import _sensing
 from ._factors import LowRankMatrix, balanced, pack, spectrum, unpack
+from ._measuring import measuring, row_squares
 from ._observed import matrix_shape, validated
 from ._sensing import Frame
 
@@ -36,8 +36,9 @@ class MatrixSensing(Problem):
 
     Parameters
     ----------
-    A : array_like, shape (M, d1, d2) or (M, d1 d2)
-        The measuring matrices, or their entries row by row.
+    A : array_like, shape (M, d1, d2) or (M, d1 d2), sparse matrix or LinearOperator
+        The measuring matrices, or their entries row by row; or what maps the d1 d2 entries of X to
+        the M measurements (anything with ``matvec``, ``rmatvec`` and ``shape``).
     y : array_like, shape (M,)
         The measurements.
     shape : tuple of int
@@ -76,7 +77,10 @@ class MatrixSensing(Problem):
     Certificate, loss "l2": first and second order conditions, as `MatrixCompletion` has them; the
     value is rigorous where the fit is so good that ``||r||^2 / ||y||^2`` is below it.
 
-    Memory: A in double precision, 8 M d1 d2 bytes, and half of that for methods where symmetric.
+    Memory: A in double precision, 8 M d1 d2 bytes, and half of that for methods where symmetric. An
+    operator or sparse matrix is never made dense; the norms of its rows are found once with d1 d2
+    products, and a certificate for loss "l1" takes one for each of the ``rank (d1 + d2)``
+    coordinates of the tangent space.
 
     References
     ----------
@@ -96,7 +100,7 @@ class MatrixSensing(Problem):
     (True, 15)
     """
 
-    A: Array
+    A: Any
     y: Array
     shape: tuple[int, int]
     rank: int
@@ -109,11 +113,12 @@ class MatrixSensing(Problem):
         shape = matrix_shape(self.shape)
         if not isinstance(self.loss, str) or self.loss not in ("l1", "l2"):
             raise ProblemError(f"loss: expected 'l1' or 'l2', got {self.loss!r:.80}")
-        A = self.A if validated(self.A) else _stack(self.A, shape)
+        A = self.A if validated(self.A) else measuring(self.A, shape)
         y = as_vector(self.y, "y")
-        if y.size != len(A):
-            raise ProblemError(f"y: expected shape ({len(A)},) as A has, got {y.shape}")
-        if not A.any():
+        count = A.shape[0]
+        if y.size != count:
+            raise ProblemError(f"y: expected shape ({count},) as A has, got {y.shape}")
+        if not (A.any() if isinstance(A, np.ndarray) else row_squares(A).any()):
             raise ProblemError("A: expected at least one entry other than 0, got zeros alone")
         if self.loss == "l1" and not y.any():
             raise ProblemError("y: expected an entry other than 0 for loss 'l1', got zeros alone")
@@ -189,7 +194,7 @@ class MatrixSensing(Problem):
     @property
     def unit(self) -> int:
         """Units of work in one pass: the entries of A."""
-        return int(self.A.size)
+        return int(self.y.size) * self._entries()
 
     @property
     def judge_units(self) -> int:
@@ -244,19 +249,28 @@ class MatrixSensing(Problem):
     # ---- products --------------------------------------------------------------------------
     def measure(self, X: Array) -> Array:
         """Return ``<A_i, X>`` for all i."""
+        if isinstance(self.A, Matrix):
+            return self.A.matvec(X.ravel())
         product: Array = self.A.reshape(len(self.A), -1) @ X.ravel()
         return product
 
     def adjoint(self, r: Array) -> Array:
         """Return ``sum_i r_i A_i``, its symmetric part where X is symmetric."""
-        G = (r @ self.A.reshape(len(self.A), -1)).reshape(self.shape)
+        if isinstance(self.A, Matrix):
+            G = self.A.rmatvec(r).reshape(self.shape)
+        else:
+            G = (r @ self.A.reshape(len(self.A), -1)).reshape(self.shape)
         return 0.5 * (G + G.T) if self.symmetric else G
 
-    def packed(self) -> Array:
+    def packed(self) -> Array | None:
         """Return the measuring matrices as rows; where symmetric, what counts of them.
 
-        The upper triangles, row by row, of ``A_i + A_i'`` with the diagonal of ``A_i``.
+        None where A is an operator or sparse. Else, where symmetric, the upper triangles, row by
+        row, of ``A_i + A_i'`` with the diagonal of ``A_i``.
         """
+
+        if isinstance(self.A, Matrix):
+            return None
 
         def build() -> Array:
             if not self.symmetric:
@@ -272,7 +286,10 @@ class MatrixSensing(Problem):
 
     def _norms(self) -> tuple[float, float, float]:
         def build() -> tuple[float, float, float]:
-            norms = np.linalg.norm(self.A.reshape(len(self.A), -1), axis=1)
+            if isinstance(self.A, Matrix):
+                norms = np.sqrt(row_squares(self.A))
+            else:
+                norms = np.linalg.norm(self.A.reshape(len(self.A), -1), axis=1)
             typical = float(np.median(norms[norms > 0]))
             return typical, float(norms.max()), float(np.linalg.norm(norms))
 
@@ -334,16 +351,3 @@ class MatrixSensing(Problem):
         U, V = self._unpacked(x)
         r = np.abs(self.measure(U @ V.T) - self.y)
         return np.asarray(r > 1e-4 * np.median(np.abs(self.y[self.y != 0])))
-
-
-def _stack(data: npt.ArrayLike, shape: tuple[int, int]) -> Array:
-    """Check measuring matrices and return them as an array (M, d1, d2)."""
-    try:
-        depth = np.ndim(data)
-    except ValueError:  # ragged: the check below says so
-        depth = 3
-    if depth == 2:
-        flat = float_array(data, "A", ndim=2, shape=(-1, shape[0] * shape[1]))
-        cube: Array = flat.reshape(len(flat), *shape)
-        return cube
-    return float_array(data, "A", ndim=3, shape=(-1, *shape))

@@ -23,7 +23,7 @@ PATIENCE, PROGRESS, GROWTH, FALL = 60, 0.98, 1.3, 0.7
 class _Prep(NamedTuple):
     """Measurements in the size of standard normal matrices."""
 
-    rows: Array
+    rows: Array | None  # None where A is an operator
     y: Array
     unit: float
     sigma: float
@@ -193,7 +193,9 @@ class SubGradientMethod(Method):
 
     def advance(self, problem: MatrixSensing, prep: _Prep, state: SubGMState, n: int) -> bool:
         """Make up to n steps."""
-        residual, out = np.empty(problem.y.size), np.empty(prep.rows.shape[1])
+        residual, out = np.empty(problem.y.size), np.empty(0)
+        if prep.rows is not None:
+            out = np.empty(prep.rows.shape[1])
         for _ in range(n):
             if state.since >= PATIENCE:
                 return True
@@ -215,15 +217,8 @@ class SubGradientMethod(Method):
         parts = [part[:, : state.rank] for part in wide]
         U, V = parts[0], parts[-1]
         X = U @ V.T
-        flat = X.ravel() if prep.upper is None else X[prep.upper]
-        signed_pass(prep.rows, flat, prep.y, residual, out)
+        Q = self._signed(problem, prep, X, residual, out)
         sigma = self._distance(np.abs(residual)) / prep.unit
-        if prep.upper is None:
-            Q = out.reshape(problem.shape) / prep.unit
-        else:
-            Q = np.zeros(problem.shape)
-            Q[prep.upper] = out / (2.0 * prep.unit)
-            Q = Q + Q.T
         top = float(np.linalg.norm(U, 2)) * float(np.linalg.norm(V, 2))
         self._watch(problem, prep, state, sigma, top)
         if state.nit % LOOK == LOOK - 1:
@@ -245,6 +240,21 @@ class SubGradientMethod(Method):
         else:
             U -= 2.0 * eta * moves[0]
             V -= 2.0 * eta * moves[1]
+
+    def _signed(
+        self, problem: MatrixSensing, prep: _Prep, X: Array, residual: Array, out: Array
+    ) -> Array:
+        """Fill in the residuals; the signed mean of the measuring matrices over their unit."""
+        if prep.rows is None:
+            np.subtract(problem.measure(X), prep.y, out=residual)
+            return problem.adjoint(np.sign(residual)) / (residual.size * prep.unit)
+        flat = X.ravel() if prep.upper is None else X[prep.upper]
+        signed_pass(prep.rows, flat, prep.y, residual, out)
+        if prep.upper is None:
+            return out.reshape(problem.shape) / prep.unit
+        Q = np.zeros(problem.shape)
+        Q[prep.upper] = out / (2.0 * prep.unit)
+        return Q + Q.T
 
     def _parts(self, problem: MatrixSensing, x: Array) -> tuple[Array, ...]:
         if problem.symmetric:

@@ -57,7 +57,7 @@ BAD = [
     ("rank", -1),
     ("rank", 5),
     ("rank", 1.5),
-    ("rank", "auto"),
+    ("rank", "all"),
     ("rank", NAN),
     ("rank", True),
     ("rank", None),
