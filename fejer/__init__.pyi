@@ -41,6 +41,7 @@ from fejer.solvers.general.bcd import BCD as BCD
 from fejer.problems.transport.barycenter import Barycenter as Barycenter
 from fejer.solvers.sparse.batch_perceptron import BatchPerceptron as BatchPerceptron
 from fejer.problems.bilevel.bilevel import Bilevel as Bilevel
+from fejer.solvers.bilevel.bo_rep import BoRep as BoRep
 from fejer.solvers.sparse.bound_optimiser import BoundOptimiser as BoundOptimiser
 from fejer.problems.sparse.box_least_squares import BoxLeastSquares as BoxLeastSquares
 from fejer.solvers.transport.bregman_projections import BregmanProjections as BregmanProjections
@@ -124,6 +125,7 @@ from fejer.solvers.transport.sinkhorn_log import SinkhornLog as SinkhornLog
 from fejer.solvers.transport.sinkhorn_unbalanced import SinkhornUnbalanced as SinkhornUnbalanced
 from fejer.problems.constrained.smooth_composite import SmoothComposite as SmoothComposite
 from fejer.problems.smooth_problem import SmoothProblem as SmoothProblem
+from fejer.solvers.bilevel.soba import Soba as Soba
 from fejer.problems.sparse.sparse_logistic import SparseLogistic as SparseLogistic
 from fejer.problems.sparse.sparse_multinomial import SparseMultinomial as SparseMultinomial
 from fejer.problems.transport.sparse_ot import SparseOT as SparseOT

@@ -14,6 +14,7 @@ from fejer.problem import as_vector
 
 from ._assessment import ROUNDING, Constants, Upper, norm
 from ._losses import multinomial, multinomial_product
+from ._sampling import SampledData
 from ._smooth_lower import SmoothLower
 
 __all__ = [
@@ -75,7 +76,7 @@ def cross_entropy(T: Array, label: Any) -> Loss:
     return Loss(fun, residual, product)
 
 
-class Classification(SmoothLower):
+class Classification(SampledData, SmoothLower):
     """Base: mean logistic loss, its rows weighted and its coefficients penalised below."""
 
     X_train: Any

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from fejer.problem import Problem
 
 from ._assessment import Constants, Cross, Upper, norm
 from ._newton import Step, newton_step
+from ._sampling import Part
 
 __all__ = ["Oracles"]
 
@@ -126,3 +127,11 @@ class Oracles(Problem):
     def chart_size(self, unit: float) -> float:
         """Return the length that one unit of t stands for, given the unit of F."""
         return 1.0
+
+    def sample_sizes(self) -> tuple[int, int]:
+        """Return how many samples the lower and the upper objective are means of."""
+        return 1, 1
+
+    def part(self, lower: Any, upper: Any) -> Part:
+        """Return the oracles over these samples; by default the whole problem."""
+        return Part(self)

@@ -96,6 +96,7 @@ class DataHyperCleaning(Classification):
 
     second: ClassVar[float] = MULTINOMIAL_SECOND
     third: ClassVar[float] = MULTINOMIAL_THIRD
+    per_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         X = Matrix.of(self.X_train, "X_train")

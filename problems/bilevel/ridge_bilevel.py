@@ -16,6 +16,7 @@ from fejer.problem import as_number, as_vector
 from ._assessment import ROUNDING, Constants, Upper, norm
 from ._penalties import Penalties
 from ._quadratic_lower import QuadraticLower
+from ._sampling import SampledData
 
 __all__ = ["RidgeBilevel"]
 
@@ -23,7 +24,7 @@ DIRECT = 1500  # largest side of a matrix that is factorised at each x
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RidgeBilevel(Penalties, QuadraticLower):
+class RidgeBilevel(SampledData, Penalties, QuadraticLower):
     """Choice of ridge penalties by the loss on validation data.
 
     min over x in [lower, upper]^n of ``Phi(x) = 1/(2 n_v) ||X_val y*(x) - y_val||^2`` where
