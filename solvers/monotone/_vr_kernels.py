@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from fejer.jit import kernel
 from fejer.numerics.random import below, uniform
 
@@ -36,12 +34,24 @@ def draw(words, order, count):
 
 
 @kernel
-def move(x, before, anchor, estimate, step, k):
-    """One step of the iteration, without the resolvent."""
+def move(x, before, anchor, estimate, step, k, out):
+    """One step of the iteration, without the resolvent, into out; before becomes x."""
     share = 2.0 / (k + 4.0)
     for i in range(x.size):
-        before[i] = x[i]
-        x[i] = share * anchor[i] + (1.0 - share) * x[i] - step * estimate[i]
+        u = x[i]
+        before[i] = u
+        out[i] = share * anchor[i] + (1.0 - share) * u - step * estimate[i]
+
+
+@kernel
+def absorb(estimate, d, x, before):
+    """``estimate += d``; returns ``||d||^2`` and ``<d, x - before>``."""
+    square = product = 0.0
+    for i in range(x.size):
+        estimate[i] += d[i]
+        square += d[i] * d[i]
+        product += d[i] * (x[i] - before[i])
+    return square, product
 
 
 @kernel
@@ -113,80 +123,3 @@ def decide(
             at_anchor = residual
             restarts += 1
     return code, inner, step, first, at_anchor, smallest, restarts, halvings
-
-
-@kernel
-def iterate(
-    F, component, resolvent, difference,
-    x, before, anchor, estimate, best, exact, order, words, pair, count, batch, restart, watch,
-    inner, step, first, at_anchor, smallest, restarts, halvings,
-):  # fmt: skip
-    """Many iterations with compiled functions; resolvent and difference may be None."""
-    m = order.size
-    moved = np.empty_like(x)
-    image = np.empty_like(x)
-    made = work = nfev = refreshed = 0
-    code = GO_ON
-    seen = False
-    while made < count and code != SOLVED:
-        if refreshes(words, inner, m):
-            moved[:] = x
-            F(moved, estimate)
-            work += m
-            nfev += 1
-            refreshed += 1
-            square = 0.0
-            if resolvent is None:
-                for i in range(x.size):
-                    square += estimate[i] ** 2
-                residual = math.sqrt(square)
-            else:
-                for i in range(x.size):
-                    moved[i] = x[i] - step * estimate[i]
-                resolvent(moved, step, image)
-                for i in range(x.size):
-                    square += (x[i] - image[i]) ** 2
-                residual = math.sqrt(square) / step
-            if watch and smallest < np.inf:
-                product = size_f = size_d = 0.0
-                for i in range(x.size):
-                    f = estimate[i] - exact[i]
-                    d = x[i] - best[i]
-                    product += f * d
-                    size_f += f * f
-                    size_d += d * d
-                if product < NOT_MONOTONE * math.sqrt(size_f * size_d):
-                    watch = False
-                    seen = True
-                    pair[0] = x
-                    pair[1] = best
-            code, inner, step, first, at_anchor, smallest, restarts, halvings = decide(
-                x, anchor, estimate, best, exact, residual, restart,
-                inner, step, first, at_anchor, smallest, restarts, halvings,
-            )  # fmt: skip
-            if code != GO_ON:
-                continue
-        else:
-            draw(words, order, batch)
-            head = order[:batch].copy()
-            moved[:] = x
-            if difference is None:
-                image[:] = 0.0
-                component(before.copy(), head.copy(), image)
-                for i in range(x.size):
-                    estimate[i] -= image[i]
-                component(moved, head, estimate)
-            else:
-                difference(moved, before.copy(), head, estimate)
-            work += 2 * batch
-            nfev += 2 if difference is None else 1
-        move(x, before, anchor, estimate, step, inner)
-        if resolvent is not None:
-            moved[:] = x
-            resolvent(moved, step, x)
-        inner += 1
-        made += 1
-    return (
-        made, code, seen, work, nfev, refreshed,
-        inner, step, first, at_anchor, smallest, restarts, halvings,
-    )  # fmt: skip

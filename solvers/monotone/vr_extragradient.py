@@ -19,8 +19,11 @@ from ._components import constants, expected, in_place, unsupported
 from ._vr_kernels import GO_ON, SOLVED, ahead, decide, draw, sees, size_of, toward
 
 LARGEST_CHANCE = 0.5
+FORGET = 0.5  # of the local constant, if the next period saw nothing as large
+LONGER = 2.0  # growth of the step in one period
+LONGEST = 1e6  # growth in all
 # Places in `numbers` and `counters`.
-STEP, FIRST, AT_ANCHOR, SMALLEST = range(4)
+STEP, FIRST, AT_ANCHOR, SMALLEST, LOCAL, SQUARES, LOOKED, LEAST = range(8)
 HALVINGS, WORK, CALLS, REFRESHES, SEEN = range(5)
 
 
@@ -33,6 +36,8 @@ class Plan(NamedTuple):
         The operators.
     step : float
         The first step.
+    adapts : bool
+        Whether the step follows the local constant.
     batch : int
         Components of a batch.
     chance : float
@@ -43,6 +48,7 @@ class Plan(NamedTuple):
 
     inclusion: Any
     step: float
+    adapts: bool
     batch: int
     chance: float
     spent: int
@@ -65,6 +71,20 @@ class VRExtragradientState(State):
     counters: npt.NDArray[np.int64]
     refreshes: int = 0
     halvings: int = 0
+    step: float = 0.0
+    local_constant: float = 0.0  # in the mean of a batch, as measured; 0 before it was
+
+
+@kernel
+def adapted(numbers, chance):
+    """Forget the measurements of the last period; return the step that they allow."""
+    seen = math.sqrt(numbers[SQUARES] / numbers[LOOKED])
+    numbers[SQUARES] = 0.0
+    numbers[LOOKED] = 0.0
+    numbers[LOCAL] = max(seen, FORGET * numbers[LOCAL])
+    wanted = 0.99 * math.sqrt(chance) / max(numbers[LOCAL], 1e-300)
+    longest = min(LONGER * numbers[STEP], LONGEST * numbers[LEAST])
+    return max(min(wanted, longest), numbers[LEAST])
 
 
 @kernel
@@ -75,7 +95,7 @@ def iterate(
     """Many iterations; J and difference may be None."""
     m = order.size
     copy, half, mean = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    base = np.empty_like(x)
+    base, nought = np.empty_like(x), np.zeros_like(x)
     made = 0
     code = GO_ON
     while made < count:
@@ -87,7 +107,7 @@ def iterate(
             J(copy, step, half)
         draw(words, order, batch)
         head = order[:batch].copy()
-        mean[:] = exact
+        mean[:] = 0.0
         if difference is None:
             copy[:] = snapshot
             base_of = np.zeros_like(x)
@@ -101,7 +121,13 @@ def iterate(
             difference(copy, snapshot.copy(), head, mean)
             counters[CALLS] += 1
         counters[WORK] += 2 * batch
-        ahead(base, mean, step, x)
+        if numbers[LEAST] > 0.0:
+            apart = size_of(half, snapshot)
+            if apart > 0.0:
+                numbers[SQUARES] += (size_of(mean, nought) / apart) ** 2
+                numbers[LOOKED] += 1.0
+        ahead(base, exact, step, x)
+        ahead(x, mean, step, x)
         if J is not None:
             copy[:] = x
             J(copy, step, x)
@@ -123,11 +149,15 @@ def iterate(
                 pair[1] = best
             snapshot[:] = x
             exact[:] = mean
+            # Between two periods, so that no batch is drawn before its step is known.
+            if numbers[LEAST] > 0.0 and numbers[LOOKED] * chance >= 1.0:
+                step = adapted(numbers, chance)
             code, _, numbers[STEP], numbers[FIRST], _, numbers[SMALLEST], _, halvings = decide(
                 x, snapshot, exact, best, at_best, residual, 0.0,
                 1, step, numbers[FIRST], 0.0, numbers[SMALLEST], 0, counters[HALVINGS],
             )  # fmt: skip
             if halvings > counters[HALVINGS]:
+                numbers[LEAST] = min(numbers[LEAST], numbers[STEP])
                 exact[:] = at_best
                 counters[HALVINGS] = halvings
             if code == SOLVED:
@@ -147,10 +177,13 @@ class VRExtragradient(Method):
     Parameters
     ----------
     step : float, "auto" or "theory", default "auto"
-        t. Theory: ``0.99 p^(1/2) / L_average``, with which the theorem holds. Auto: the same with
-        the expected constant of a batch of b components,
-        ``L_b^2 = (m (b - 1) L^2 + (m - b) L_average^2) / (b (m - 1))``. Constants that the problem
-        does not declare are estimated.
+        t. Theory: ``0.99 p^(1/2) / L_average``, with which the theorem holds. Auto: the first step
+        is the same with the expected constant of a batch of b components,
+        ``L_b^2 = (m (b - 1) L^2 + (m - b) L_average^2) / (b (m - 1))``; constants that the problem
+        does not declare are estimated. Then the step is ``0.99 p^(1/2)`` over the local constant:
+        the root mean square of ``||F_S(h) - F_S(w)|| / ||h - w||``, all of which are at hand, over
+        the last 1/p iterations or more. It never falls below the first one, doubles at most, and is
+        changed at snapshots alone. ``stats`` has the last ``step`` and ``local_constant``.
     batch : int or None, default None
         b; None: ``ceil(sqrt(m))``.
     probability : float or None, default None
@@ -164,6 +197,9 @@ class VRExtragradient(Method):
 
     Cost per iteration: 2 b component calls and, with probability p, m more; two resolvents and
     about eight passes over x. Memory: ten vectors of length n, one of length m.
+
+    The theorem allows steps that vary, if each is known before its batch is drawn and
+    ``t^2 E ||F_S(h) - F_S(w)||^2 < p ||h - w||^2`` there: that is what auto measures.
 
     Pitfalls: the step is halved whenever an exact residual is 20 times the first one.
 
@@ -214,19 +250,21 @@ class VRExtragradient(Method):
         batch = min(m, math.ceil(math.sqrt(m)) if self.batch is None else self.batch)
         chance = self.probability or min(LARGEST_CHANCE, 2.0 * batch / m)
         if isinstance(self.step, float | int):
-            return Plan(inclusion, float(self.step), batch, chance, 0, 0)
+            return Plan(inclusion, float(self.step), False, batch, chance, 0, 0)
         whole, each, spent, calls = constants(inclusion, rng)
         if self.step == "auto":
             each = math.sqrt(expected(whole**2, each**2, m, batch))
-        return Plan(inclusion, 0.99 * math.sqrt(chance) / each, batch, chance, spent, calls)
+        first = 0.99 * math.sqrt(chance) / each
+        return Plan(inclusion, first, self.step == "auto", batch, chance, spent, calls)
 
     def begin(self, problem: Any, prep: Plan, start: Start, rng: np.random.Generator) -> Any:
         """Take the start as the first snapshot."""
         inclusion, x = prep.inclusion, start.x
         inclusion.check_start(x)
         value = np.array(inclusion.apply(x))
-        numbers, counters = np.zeros(4), np.zeros(5, dtype=np.int64)
+        numbers, counters = np.zeros(8), np.zeros(5, dtype=np.int64)
         numbers[STEP], numbers[FIRST], numbers[SMALLEST] = prep.step, -1.0, math.inf
+        numbers[LEAST] = prep.step if prep.adapts else 0.0
         return VRExtragradientState(
             x,
             x.copy(),
@@ -238,6 +276,7 @@ class VRExtragradient(Method):
             np.zeros((2, x.size)),
             numbers,
             counters,
+            step=prep.step,
             work=prep.spent + inclusion.unit,
             nfev=prep.calls + 1,
         )
@@ -268,6 +307,7 @@ class VRExtragradient(Method):
         state.work += int(counters[WORK]) - work
         state.nfev += int(counters[CALLS]) - calls
         state.refreshes, state.halvings = int(counters[REFRESHES]), int(counters[HALVINGS])
+        state.step, state.local_constant = float(state.scalars[STEP]), float(state.scalars[LOCAL])
         return bool(code == SOLVED)
 
     def witness(self, problem: Any, prep: Any, state: Any) -> dict[str, Array]:

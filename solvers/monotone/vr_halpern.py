@@ -10,12 +10,30 @@ import numpy as np
 import numpy.typing as npt
 
 from fejer.evidence import Array
+from fejer.jit import kernel
 from fejer.method import Method, Rate, Start, State, option, register
 from fejer.numerics.random import seed_state
 from fejer.problems.monotone._operators import InclusionForm
 
-from ._components import constants, expected, unsupported
-from ._vr_kernels import GO_ON, NOT_MONOTONE, SOLVED, decide, draw, iterate, move, refreshes
+from ._components import constants, expected, in_place, unsupported
+from ._vr_kernels import (
+    GO_ON,
+    SOLVED,
+    absorb,
+    ahead,
+    decide,
+    draw,
+    move,
+    refreshes,
+    sees,
+    size_of,
+)
+
+LONGER = 2.0  # growth of the step at one anchor
+LONGEST = 1e6  # growth in all
+# Places in `scalars` and `counters`.
+STEP, FIRST, AT_ANCHOR, SMALLEST, LOCAL, SQUARES, PRODUCTS, LEAST, MOST = range(9)
+INNER, RESTARTS, HALVINGS, WORK, CALLS, REFRESHES, SEEN, TOTAL = range(8)
 
 
 class Plan(NamedTuple):
@@ -27,6 +45,8 @@ class Plan(NamedTuple):
         The operators.
     step : float
         The first eta.
+    adapts : bool
+        Whether eta follows the local constant, at restarts.
     batch : int
         Components of a batch.
     spent, calls : int
@@ -35,6 +55,7 @@ class Plan(NamedTuple):
 
     inclusion: Any
     step: float
+    adapts: bool
     batch: int
     spent: int
     calls: int
@@ -52,15 +73,135 @@ class VRHalpernState(State):
     exact: Array  # F(best)
     order: npt.NDArray[np.int64]  # a permutation, of which each batch takes the head
     words: npt.NDArray[np.uint64]
+    pair: Array
+    scalars: Array
+    counters: npt.NDArray[np.int64]
     step: float
-    pair: Array | None = None
+    local_constant: float = 0.0  # as measured since the last anchor but one; 0 before it was
     inner: int = 0  # k, since the anchor
-    first: float = -1.0  # residual at the first refresh
-    at_anchor: float = math.inf
-    smallest: float = math.inf
     restarts: int = 0
     halvings: int = 0
     refreshes: int = 0
+
+
+@kernel
+def adapted(numbers):
+    """Forget the measurements since the last anchor; return the step that they allow."""
+    if numbers[SQUARES] > 0.0:
+        # No positive product: not even a step of length 0 is cocoercive, so take the least one.
+        seen = numbers[SQUARES] / max(numbers[PRODUCTS], 1e-300)
+        numbers[LOCAL] = min(seen, 1e300)
+        numbers[SQUARES] = 0.0
+        numbers[PRODUCTS] = 0.0
+        longest = min(LONGER * numbers[STEP], numbers[MOST])
+        return max(min(1.0 / numbers[LOCAL], longest), numbers[LEAST])
+    return numbers[STEP]
+
+
+@kernel
+def gives_up(x, anchor, best, numbers, counters, m):
+    """Halve a step with which half of all iterations brought no restart, for good."""
+    longest = 0.5 * counters[TOTAL] + 0.5 * math.sqrt(m)
+    if numbers[STEP] <= numbers[LEAST] or counters[INNER] <= longest:
+        return
+    numbers[STEP] = max(0.5 * numbers[STEP], numbers[LEAST])
+    numbers[MOST] = numbers[STEP]
+    numbers[AT_ANCHOR] = numbers[SMALLEST]
+    numbers[SQUARES] = 0.0
+    numbers[PRODUCTS] = 0.0
+    x[:] = best
+    anchor[:] = best
+    counters[INNER] = 0
+
+
+@kernel
+def iterate(
+    F, component, J, difference,
+    x, before, anchor, estimate, best, exact, order, words, pair, numbers, counters,
+    batch, restart, count,
+):  # fmt: skip
+    """Many iterations; J and difference may be None."""
+    m = order.size
+    given, other, image = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    mean, head = np.empty_like(x), np.empty_like(order[:batch])
+    adapts = numbers[LEAST] > 0.0 and restart > 0.0
+    made = 0
+    code = GO_ON
+    while made < count:
+        step = numbers[STEP]
+        if refreshes(words, counters[INNER], m):
+            given[:] = x
+            F(given, estimate)
+            counters[WORK] += m
+            counters[CALLS] += 1
+            counters[REFRESHES] += 1
+            ahead(x, estimate, step, given)
+            if J is not None:
+                J(given, step, image)
+                residual = size_of(x, image) / step
+            else:
+                image[:] = 0.0
+                residual = size_of(estimate, image)
+            if counters[SEEN] == 0 and numbers[SMALLEST] < np.inf:
+                if sees(x, estimate, best, exact):
+                    counters[SEEN] = 1
+                    pair[0] = x
+                    pair[1] = best
+            restarts = counters[RESTARTS]
+            (
+                code, counters[INNER], numbers[STEP], numbers[FIRST], numbers[AT_ANCHOR],
+                numbers[SMALLEST], counters[RESTARTS], halvings,
+            ) = decide(
+                x, anchor, estimate, best, exact, residual, restart,
+                counters[INNER], step, numbers[FIRST], numbers[AT_ANCHOR], numbers[SMALLEST],
+                counters[RESTARTS], counters[HALVINGS],
+            )  # fmt: skip
+            if halvings > counters[HALVINGS]:
+                numbers[LEAST] = min(numbers[LEAST], numbers[STEP])
+                numbers[SQUARES] = 0.0
+                numbers[PRODUCTS] = 0.0
+            counters[HALVINGS] = halvings
+            if code == SOLVED:
+                break
+            if code != GO_ON:
+                continue
+            if adapts and counters[RESTARTS] > restarts:
+                # The theorem wants one step from an anchor to the next.
+                numbers[STEP] = adapted(numbers)
+            elif adapts and counters[INNER] > 0:
+                gives_up(x, anchor, best, numbers, counters, m)
+                if counters[INNER] == 0:
+                    continue
+            step = numbers[STEP]
+        else:
+            draw(words, order, batch)
+            head[:] = order[:batch]
+            given[:] = x
+            other[:] = before
+            image[:] = 0.0
+            if difference is None:
+                mean[:] = 0.0
+                component(other, head, mean)
+                head[:] = order[:batch]
+                component(given, head, image)
+                ahead(image, mean, 1.0, image)
+                counters[CALLS] += 2
+            else:
+                difference(given, other, head, image)
+                counters[CALLS] += 1
+            counters[WORK] += 2 * batch
+            square, product = absorb(estimate, image, x, before)
+            numbers[SQUARES] += square
+            numbers[PRODUCTS] += product
+        if J is None:
+            move(x, before, anchor, estimate, step, counters[INNER], x)
+        else:
+            move(x, before, anchor, estimate, step, counters[INNER], given)
+            J(given, step, x)
+        counters[INNER] += 1
+        counters[TOTAL] += 1
+        made += 1
+    return made, code
 
 
 @register
@@ -76,9 +217,14 @@ class VRHalpern(Method):
     Parameters
     ----------
     step : float, "auto" or "theory", default "auto"
-        eta. Auto: ``1 / L_b`` with the expected constant of a batch of b components,
-        ``L_b = (m (b - 1) L + (m - b) L_max) / (b (m - 1))``. Theory: ``1 / (4 L_average)``, with
-        which the theorem holds. Constants that the problem does not declare are estimated.
+        eta. Auto: first ``1 / L_b`` with the expected constant of a batch of b components,
+        ``L_b = (m (b - 1) L + (m - b) L_max) / (b (m - 1))``, and from each restart on 1 over the
+        local constant ``sum ||d||^2 / sum <d, u_k - u_{k-1}>``, d the differences over batches
+        since the anchor before; never below the first step, and at most twice the last one.
+        Where half of all iterations (and ``sqrt(m) / 2`` more) brought no restart, the step is
+        halved, for good. ``stats`` has the last ``step`` and ``local_constant``. Theory:
+        ``1 / (4 L_average)``, with which the theorem holds. Constants that the problem does not
+        declare are estimated.
     batch : int or None, default None
         b; None: ``ceil(sqrt(m))``.
     restart : float or None, default 0.5
@@ -92,8 +238,8 @@ class VRHalpern(Method):
     ``O(m log m + sqrt(m) L R / eps)`` component calls. Monotone operators are accepted too; the
     step is halved whenever a residual is 20 times the first one.
 
-    Cost per iteration: m component calls where F is exact, else 2 b, and three passes over x.
-    Memory: six vectors of length n, one of length m.
+    Cost per iteration: m component calls where F is exact, else 2 b, and four passes over x.
+    Memory: ten vectors of length n, one of length m.
 
     Pitfalls: L is the constant in the mean; on problems with a linear regime restarts matter more
     than variance reduction.
@@ -146,12 +292,12 @@ class VRHalpern(Method):
         m = inclusion.n_components
         batch = min(m, math.ceil(math.sqrt(m)) if self.batch is None else self.batch)
         if isinstance(self.step, float | int):
-            return Plan(inclusion, float(self.step), batch, 0, 0)
+            return Plan(inclusion, float(self.step), False, batch, 0, 0)
         whole, each, spent, calls = constants(inclusion, rng)
         if self.step == "theory" or m == 1:
             each *= 4.0 if self.step == "theory" else 1.0
-            return Plan(inclusion, 1.0 / each, batch, spent, calls)
-        return Plan(inclusion, 1.0 / expected(whole, each, m, batch), batch, spent, calls)
+            return Plan(inclusion, 1.0 / each, False, batch, spent, calls)
+        return Plan(inclusion, 1.0 / expected(whole, each, m, batch), True, batch, spent, calls)
 
     def begin(self, problem: Any, prep: Plan, start: Start, rng: np.random.Generator) -> Any:
         """Anchor at the start."""
@@ -160,6 +306,9 @@ class VRHalpern(Method):
         order = np.arange(prep.inclusion.n_components, dtype=np.int64)
         copies = [x.copy() for _ in range(3)]
         zeros = [np.zeros_like(x) for _ in range(2)]
+        numbers = np.array([prep.step, -1.0, math.inf, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0])
+        numbers[MOST] = LONGEST * prep.step
+        numbers[LEAST] = prep.step if prep.adapts else 0.0
         return VRHalpernState(
             x,
             copies[0],
@@ -169,6 +318,9 @@ class VRHalpern(Method):
             zeros[1],
             order,
             seed_state(rng),
+            np.zeros((2, x.size)),
+            numbers,
+            np.zeros(8, dtype=np.int64),
             prep.step,
             work=prep.spent,
             nfev=prep.calls,
@@ -176,102 +328,24 @@ class VRHalpern(Method):
 
     def advance(self, problem: Any, prep: Plan, state: Any, n: int) -> bool:
         """Make n iterations; fewer where a zero is met exactly or no step is small enough."""
-        problem = prep.inclusion
-        names = ("F", "component")
-        compiled = [problem.first_class(name) for name in names]
-        optional = []
-        for name in ("resolvent", "component_difference"):
-            given = getattr(problem, name) is not None
-            optional.append(problem.first_class(name) if given else None)
-            compiled.append(optional[-1] if given else True)
-        if all(part is not None for part in compiled):
-            return self._compiled(problem, prep, state, n, (*compiled[:2], *optional))
-        goal = state.nit + n
-        while state.nit < goal:
-            code = self._iterate(problem, prep, state)
-            if code == SOLVED:
-                return True
-        return False
-
-    def _iterate(self, problem: Any, prep: Plan, state: Any) -> int:
-        m, b = problem.n_components, prep.batch
-        if refreshes(state.words, state.inner, m):
-            state.estimate[:] = problem.apply(state.x)
-            state.work += m
-            state.nfev += 1
-            state.refreshes += 1
-            if problem.resolvent is None:
-                residual = float(np.linalg.norm(state.estimate))
-            else:
-                image = problem.resolve(state.x - state.step * state.estimate, state.step)
-                residual = float(np.linalg.norm(state.x - image)) / state.step
-            code = self._judge(state, residual)
-            if code != GO_ON:
-                return code
-        else:
-            draw(state.words, state.order, b)
-            batch = state.order[:b]
-            state.estimate += problem.mean_difference(state.x, state.before, batch)
-            state.work += 2 * b
-            state.nfev += 1 if problem.component_difference is not None else 2
-        move(state.x, state.before, state.anchor, state.estimate, state.step, state.inner)
-        if problem.resolvent is not None:
-            state.x[:] = problem.resolve(state.x, state.step)
-        state.inner += 1
-        state.nit += 1
-        return GO_ON
-
-    def _judge(self, state: Any, residual: float) -> int:
-        vectors = (state.x, state.anchor, state.estimate, state.best, state.exact)
-        if state.pair is None and state.smallest < math.inf:
-            f, d = state.estimate - state.exact, state.x - state.best
-            size = float(np.linalg.norm(f) * np.linalg.norm(d))
-            if float(f @ d) < NOT_MONOTONE * size:
-                state.pair = np.array([state.x, state.best])
-        code, *numbers = decide(*vectors, residual, self.restart or 0.0, *_numbers(state))
-        _store(state, numbers)
-        return int(code)
-
-    def _compiled(
-        self, problem: Any, prep: Plan, state: Any, n: int, functions: tuple[Any, ...]
-    ) -> bool:
-        pair = np.zeros((2, problem.n))
-        made, code, seen, work, nfev, refreshed, *numbers = iterate(
+        compiled, functions = in_place(prep.inclusion)
+        loop = iterate if compiled else iterate.py_func
+        counters = state.counters
+        work, calls = int(counters[WORK]), int(counters[CALLS])
+        made, code = loop(
             *functions,
-            state.x,
-            state.before,
-            state.anchor,
-            state.estimate,
-            state.best,
-            state.exact,
-            state.order,
-            state.words,
-            pair,
-            n,
-            prep.batch,
-            self.restart or 0.0,
-            state.pair is None,
-            *_numbers(state),
+            *(state.x, state.before, state.anchor, state.estimate, state.best, state.exact),
+            *(state.order, state.words, state.pair, state.scalars, counters),
+            *(prep.batch, self.restart or 0.0, n),
         )
-        _store(state, numbers)
-        state.nit += made
-        state.work += work
-        state.nfev += nfev
-        state.refreshes += refreshed
-        if seen:
-            state.pair = pair
+        state.nit += int(made)
+        state.work += int(counters[WORK]) - work
+        state.nfev += int(counters[CALLS]) - calls
+        state.inner, state.refreshes = int(counters[INNER]), int(counters[REFRESHES])
+        state.restarts, state.halvings = int(counters[RESTARTS]), int(counters[HALVINGS])
+        state.step, state.local_constant = float(state.scalars[STEP]), float(state.scalars[LOCAL])
         return bool(code == SOLVED)
 
     def witness(self, problem: Any, prep: Any, state: Any) -> dict[str, Array]:
         """Hand over two points between which F is not monotone, if any were seen."""
-        return {} if state.pair is None else {"pair": state.pair}
-
-
-def _numbers(state: Any) -> tuple[Any, ...]:
-    numbers = (state.inner, state.step, state.first, state.at_anchor, state.smallest)
-    return (*numbers, state.restarts, state.halvings)
-
-
-def _store(state: Any, numbers: Any) -> None:
-    state.inner, state.step, state.first, state.at_anchor, state.smallest = numbers[:5]
-    state.restarts, state.halvings = numbers[5:]
+        return {"pair": state.pair} if state.counters[SEEN] else {}

@@ -285,6 +285,37 @@ def test_step_rules():
     assert run_of(problem, batch=49).state.step == pytest.approx(1 / L)
 
 
+def test_the_step_follows_the_local_constant():
+    """At restarts alone: the differences over batches since the anchor, added up here."""
+    problem = least_squares(400)
+    run = run_of(problem)
+    first = run.state.step
+    square = product = 0.0
+    changes = []
+    for k in range(1500):
+        state = run.state
+        x, before, step = state.x.copy(), state.before.copy(), state.step
+        exact, restarts = state.refreshes, state.restarts
+        run.forward(k + 1)
+        if state.refreshes == exact:
+            S = state.order[:20]
+            d = problem.component(x, S) - problem.component(before, S)
+            square, product = square + d @ d, product + d @ (x - before)
+            assert state.step == step
+        elif state.restarts > restarts:
+            if square > 0:
+                local = square / product
+                assert state.local_constant == pytest.approx(local, rel=1e-5)
+                wanted = max(first, min(1 / local, 2 * step))
+                assert state.step == pytest.approx(wanted, rel=1e-5)
+                changes.append(state.step / first)
+            square = product = 0.0
+        elif state.refreshes > exact + 1:  # no restart for too long: half the step, from the best
+            assert state.step == max(first, 0.5 * step) and state.inner == 1
+            square = product = 0.0
+    assert len(changes) >= 5 and max(changes) > 1.0
+
+
 def test_constants_are_estimated_where_none_is_declared():
     declared = fejer.MonotoneInclusion.random(6, 60)
     problem = declared.replace(lipschitz=None, lipschitz_max=None, lipschitz_average=None)

@@ -69,6 +69,31 @@ def test_extragradient_follows_the_formula(resolvent, seed):
         assert run.state.work == counted and run.state.refreshes == exact - 1
 
 
+def test_the_step_follows_the_local_constant():
+    """At snapshots alone: the root mean square of what the batches showed."""
+    problem = least_squares(400)
+    run = run_of(problem, "vr-extragradient")
+    first, ratios, local, grown = run.state.step, [], 0.0, []
+    for k in range(400):
+        state = run.state
+        x, w, step, exact = state.x.copy(), state.snapshot.copy(), state.step, state.refreshes
+        run.forward(k + 1)
+        h = 0.9 * x + 0.1 * w - step * problem.F(w)
+        S = state.order[:20]
+        d = problem.component(h, S) - problem.component(w, S)
+        ratios.append(np.linalg.norm(d) / np.linalg.norm(h - w))
+        if state.refreshes == exact:
+            assert state.step == step
+        elif len(ratios) >= 10:
+            local = max(np.sqrt(np.mean(np.square(ratios))), 0.5 * local)
+            wanted = max(first, min(0.99 * math.sqrt(0.1) / local, 2 * step))
+            assert state.step == pytest.approx(wanted, rel=1e-5)
+            assert state.local_constant == pytest.approx(local, rel=1e-5)
+            ratios = []
+            grown.append(state.step / first)
+    assert len(grown) > 20 and max(grown) > 1.2 and min(grown) >= 1.0
+
+
 @pytest.mark.parametrize("resolvent", [None, box])
 @pytest.mark.parametrize("inner", [None, 0.2])
 def test_proximal_follows_the_formula(resolvent, inner):
