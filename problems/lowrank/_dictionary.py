@@ -91,10 +91,10 @@ def judge(problem: Any, parts: Parts) -> Certificate:
     gap = max(0.0, 0.5 * square - 0.5 * tail + gamma / (4.0 * problem.nu))
     floor = ROUNDING * (square + float(values.sum()) + abs(point.fun)) / scale
     first = gap / scale + floor
-    second, closes = stationarity(problem, parts, G, gamma / (2.0 * problem.nu))
+    second, smallest, normal = stationarity(problem, parts, G, gamma / (2.0 * problem.nu))
     # Far from the minimum the gap, which is a square, is the larger number: it stays the value
     # where nothing hinders it from closing, since the other one bounds no suboptimality.
-    rigorous = first <= second or (closes and gap > floor * scale)
+    rigorous = first <= second or (gap > floor * scale and largest(normal) <= smallest)
     return Certificate(
         "optimality gap" if rigorous else "stationarity",
         first if rigorous else second,
@@ -106,11 +106,11 @@ def judge(problem: Any, parts: Parts) -> Certificate:
     )
 
 
-def stationarity(problem: Any, parts: Parts, G: Array, gamma: float) -> tuple[float, bool]:
+def stationarity(problem: Any, parts: Parts, G: Array, gamma: float) -> tuple[float, float, Array]:
     """Tangential gradient of the lifted problem, and its normal part where the point lacks rank.
 
-    Also whether the gap can close here: at a stationary point it does exactly where no singular
-    value of the normal part is above the smallest one of the point.
+    Also what tells whether the gap can close here: at a stationary point it does exactly where no
+    singular value of the normal part is above the smallest one of the point.
     """
     filtering = problem.model == "filter"
     a, b = math.sqrt(2.0 * problem.nu), math.sqrt(2.0 * problem.xi)
@@ -119,7 +119,7 @@ def stationarity(problem: Any, parts: Parts, G: Array, gamma: float) -> tuple[fl
     else:
         found = spectrum(np.vstack([a * parts.beta.T, b * parts.W]), parts.H.T)
     if found is None:
-        return math.inf, False
+        return math.inf, 0.0, G
     s = found.values
     rank = int((s > 1e-12 * s[0]).sum()) if s[0] > 0 else 0
     left, right = found.left[:, :rank], found.right[:, :rank]
@@ -133,10 +133,20 @@ def stationarity(problem: Any, parts: Parts, G: Array, gamma: float) -> tuple[fl
     upper, lower = problem.null_gradients()
     labels = math.hypot(float(np.linalg.norm(first)), math.sqrt(gamma)) / upper
     value = max(labels, float(np.linalg.norm(second)) / lower)
-    excess = max(0.0, largest(normal) - float(s[-1]))
     if s[-1] <= 1e-6 * s[0]:
-        value += excess / math.hypot(upper, lower)
-    return value, excess == 0.0
+        value += max(0.0, largest(normal) - float(s[-1])) / math.hypot(upper, lower)
+    return value, float(s[-1]), normal
+
+
+def leading_left(X: Array, count: int) -> Array:
+    """Leading left singular vectors, through the smaller Gram matrix."""
+    if X.shape[0] <= X.shape[1]:
+        return np.linalg.eigh(X @ X.T)[1][:, : -count - 1 : -1]
+    values, right = np.linalg.eigh(X.T @ X)
+    kept = values[::-1][:count] > 1e-12 * values[-1]
+    Q, R = np.linalg.qr(X @ right[:, : -count - 1 : -1][:, kept])
+    left: Array = Q * np.where(np.diag(R) < 0, -1.0, 1.0)
+    return left
 
 
 def largest(M: Array) -> float:

@@ -183,7 +183,7 @@ class SupervisedDictionary(Problem):
     @property
     def judge_units(self) -> int:
         """Units of work of a certificate: a Gram matrix of the lifted point."""
-        return self.unit * (4 + min(self.X.shape) // max(1, self.rank))
+        return self.unit * (4 + min(self.X.shape) // (2 * self.rank))
 
     def parts(self, x: Array) -> Parts:
         """Return the views W, H, beta, Gamma of a packed variable."""
@@ -227,7 +227,7 @@ class SupervisedDictionary(Problem):
         def build() -> Array:
             p, r, k = len(self.X), self.rank, self.n_classes - 1
             W = np.zeros((p, r))
-            A = np.linalg.svd(self.X, full_matrices=False)[0][:, :r]
+            A = _dictionary.leading_left(self.X, r)
             W[:, : A.shape[1]] = A
             rest = np.zeros(r * k + len(self._aux) * k)
             return np.concatenate([W.ravel(), (W.T @ self.X).ravel(), rest])

@@ -15,6 +15,7 @@ from fejer.problems.lowrank.supervised_dictionary import SupervisedDictionary
 from ._start import STILL, stillness
 
 NEWTON, HALVINGS, GRADIENTS = 12, 40, 5
+EARLY, LARGEST = 1, 600  # iterations by gradients; unknowns of a Newton step over W
 
 
 @dataclass
@@ -31,7 +32,9 @@ class DictionaryDescent(Method):
     """Block coordinate descent for supervised dictionary learning.
 
     Minimises over H, then over (beta, Gamma), then over W. Model "filter": ``H = W' X`` for
-    orthonormal W, damped Newton for the coefficients, five accelerated gradient steps for W. Model
+    orthonormal W, damped Newton for the coefficients, and for W five accelerated gradient steps
+    in the first iteration; later damped Newton for those columns of W that the labels see, and the
+    leading singular vectors of what these leave of X for the others. Model
     "feature": Newton for each code in ``h_i = W' x_i + beta s_i``, damped Newton for the
     coefficients, least squares for W.
 
@@ -52,7 +55,9 @@ class DictionaryDescent(Method):
     ``O(log(1/eps)^2 / eps)`` iterations. Without it, from singular vectors, few iterations are
     enough where the global gap closes.
 
-    Cost of an iteration: ten products with X. Memory: that of the factors.
+    Cost of an iteration: ten products with X; model "filter" from the second one on a few Newton
+    matrices, ``p^2 n (K - 1)^2``, for at most 600 unknowns p (K - 1), and gradient steps above.
+    Memory: that of the factors and of such a matrix.
 
     Pitfall: with small nu and xi and a random start the model "feature" ends at bad stationary
     points; the default start avoids that.
@@ -136,7 +141,10 @@ class DictionaryDescent(Method):
         _move(beta, theta[: len(beta)], limit)
         _move(gamma, theta[len(beta) :], limit)
         if problem.model == "filter":
-            _move(W, _filtered(problem, parts), limit)
+            if t > EARLY and limit == math.inf and len(X) * min(beta.shape) <= LARGEST:
+                _solve_filters(problem, parts)
+            else:
+                _move(W, _filtered(problem, parts), limit)
         else:
             gram = H @ H.T
             gram[np.diag_indices(len(gram))] += 1e-13 * np.trace(gram) or 1.0
@@ -253,3 +261,68 @@ def _filtered(problem: SupervisedDictionary, parts: Parts) -> Array:
             continue
         last, W, at, since = W, new, there, since + 1
     return W
+
+
+def _solve_filters(problem: SupervisedDictionary, parts: Parts) -> None:
+    """Minimise over W by Newton steps, then over H and what the labels do not see of W; in place.
+
+    With ``beta = Q [R; 0]`` the labels see the first columns of W Q alone, at most K - 1 of them.
+    The others are least squares, and are eliminated. Then, those columns fixed, the best others
+    are the leading singular vectors of what they leave of X.
+    """
+    W, H, beta, gamma = parts
+    X, hot, xi, nu = problem.X, problem.hot(), problem.xi, problem.nu
+    p, k = len(X), beta.shape[1]
+    Q, R = np.linalg.qr(beta, mode="complete")
+    seen = min(beta.shape)
+    R, H1, H2 = R[:seen], Q[:, :seen].T @ H, Q[:, seen:].T @ H
+    if H2.size:
+        H1 = H1 - np.linalg.lstsq(H2.T, H1.T, rcond=1e-12)[0].T @ H2
+    S, C, offset = H1 @ H1.T, X @ H1.T, gamma.T @ problem._aux
+    ridge = 2.0 * (nu * R @ R.T + xi * S)
+    V = W @ Q[:, :seen]
+
+    def value(V: Array) -> tuple[float, Array]:
+        a = R.T @ (V.T @ X) + offset
+        p, total = probabilities(a)
+        fun = float(total.sum() - np.vdot(a, hot)) + 0.5 * float(np.vdot(V @ ridge, V))
+        return fun - 2.0 * xi * float(np.vdot(V, C)), p
+
+    now, chance = value(V)
+    for _ in range(NEWTON):
+        grad = X @ (R @ (chance - hot)).T + V @ ridge - 2.0 * xi * C
+        hessian = np.zeros((seen, p, seen, p))
+        for c in range(k):
+            for d in range(k):
+                weight = chance[c] * (float(c == d) - chance[d])
+                square = (X * weight) @ X.T
+                hessian += np.einsum("a,b,ij->aibj", R[:, c], R[:, d], square)
+        for a in range(seen):
+            for b in range(seen):
+                hessian[a, np.arange(p), b, np.arange(p)] += ridge[a, b]
+        flat = hessian.reshape(seen * p, seen * p)
+        flat[np.diag_indices(seen * p)] += 1e-13 * (float(np.trace(flat)) / (seen * p) or 1.0)
+        step = -np.linalg.solve(flat, grad.T.ravel()).reshape(seen, p).T
+        slope, length = float(np.vdot(grad, step)), 1.0
+        if not slope < -1e-10 * (1.0 + abs(now)):  # values no longer tell: the last full step
+            V = V + step
+            break
+        for _ in range(HALVINGS):
+            tried, there = value(V + length * step)
+            if tried <= now + 1e-4 * length * slope:
+                V, now, chance = V + length * step, tried, there
+                break
+            length *= 0.5
+        else:
+            break
+    more = W.shape[1] - seen
+    frame = np.linalg.qr(V)[0]
+    if more:
+        gram = problem.fact("gram", ("X",), lambda: X @ X.T)
+        half = gram - frame @ (frame.T @ gram)
+        half -= (half @ frame) @ frame.T
+        frame = np.hstack([frame, np.linalg.eigh(half)[1][:, : -more - 1 : -1]])
+    W[:] = np.hstack([V, frame[:, seen:]])
+    beta[:] = 0.0
+    beta[:seen] = R
+    H[:] = np.linalg.lstsq(W, X, rcond=1e-13)[0]
