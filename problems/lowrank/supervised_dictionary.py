@@ -16,7 +16,7 @@ from fejer.evidence import EMPTY, Array, Certificate
 from fejer.numerics.arrays import float_array
 from fejer.problem import Problem, as_number, as_vector
 
-from . import _dictionary
+from . import _dictionary, _nonnegative
 from ._dictionary import Parts
 from ._observed import validated
 
@@ -50,6 +50,8 @@ class SupervisedDictionary(Problem):
         Weight of the reconstruction.
     nu : float, default 1.0
         Weight of the ridge penalty.
+    nonnegative : bool, default False
+        Ask for W >= 0 and H >= 0: parts that are added and never cancel.
 
     Attributes
     ----------
@@ -74,6 +76,11 @@ class SupervisedDictionary(Problem):
     tangent space, by A and Gamma and by B, each over its norm at 0, is smaller, that is the value:
     then ``certificate.rigorous`` is False, and nothing is said about other minima.
 
+    Nonnegative dictionaries have no such gap. The value is the root of what projected gradient
+    steps of the blocks are sure to gain, over ``n log K``, with atoms and codes equally long; plus
+    the nonnegative rank one term that a lacking atom could add, plus the relative distance of W and
+    H from what is allowed. Not rigorous: it says nothing of other minima.
+
     References
     ----------
     .. [1] Lee, Lyu, Yao (2022), Supervised dictionary learning with auxiliary covariates,
@@ -94,6 +101,7 @@ class SupervisedDictionary(Problem):
     model: str = "filter"
     xi: float = 1.0
     nu: float = 1.0
+    nonnegative: bool = False
 
     views = ("dictionary", "code", "coefficients", "probabilities")
 
@@ -109,6 +117,8 @@ class SupervisedDictionary(Problem):
             aux.flags.writeable = False
         elif not validated(aux):
             aux = float_array(aux, "aux", ndim=2, shape=(-1, n), empty=True)
+        if not isinstance(self.nonnegative, bool | np.bool_):
+            raise ProblemError(f"nonnegative: expected True or False, got {self.nonnegative!r:.80}")
         xi, nu = as_number(self.xi, "xi", above=0), as_number(self.nu, "nu", above=0)
         if not X.any():
             raise ProblemError("X: expected at least one entry other than 0, got zeros alone")
@@ -116,7 +126,7 @@ class SupervisedDictionary(Problem):
         if self.model == "feature":
             most = min(X.shape[0] + int(y.max()), n)
         rank = as_number(self.rank, "rank", least=1, most=most, integer=True)
-        self.set(X=X, y=y, rank=rank, aux=aux, xi=xi, nu=nu)
+        self.set(X=X, y=y, rank=rank, aux=aux, xi=xi, nu=nu, nonnegative=bool(self.nonnegative))
 
     @classmethod
     def random(
@@ -130,6 +140,7 @@ class SupervisedDictionary(Problem):
         model: str = "filter",
         xi: float = 1.0,
         nu: float = 1.0,
+        nonnegative: bool = False,
         seed: int = 0,
     ) -> Self:
         """Draw normal factors, samples with noise .3, and labels from the model.
@@ -148,6 +159,8 @@ class SupervisedDictionary(Problem):
             The model asked for.
         xi, nu : float, default 1.0
             Weights.
+        nonnegative : bool, default False
+            Draw the moduli of normal factors, and ask for nonnegative ones.
         seed : int, default 0
             Seed.
 
@@ -159,6 +172,8 @@ class SupervisedDictionary(Problem):
         """
         rng = np.random.default_rng(seed)
         W, H = rng.standard_normal((p, rank)), rng.standard_normal((rank, n))
+        if nonnegative:
+            W, H = np.abs(W), np.abs(H)
         X = W @ H / math.sqrt(rank) + 0.3 * rng.standard_normal((p, n))
         beta = rng.standard_normal((rank, classes - 1))
         aux = rng.standard_normal((covariates, n))
@@ -167,7 +182,7 @@ class SupervisedDictionary(Problem):
         chance = np.vstack([np.zeros(n), a]) + rng.gumbel(size=(classes, n))
         y = chance.argmax(axis=0)
         y[:classes] = np.arange(classes)  # every class appears
-        return cls(X, y, rank, aux, model, xi, nu)
+        return cls(X, y, rank, aux, model, xi, nu, nonnegative)
 
     # ---- the contract ----------------------------------------------------------------------
     @property
@@ -226,13 +241,17 @@ class SupervisedDictionary(Problem):
 
         def build() -> Array:
             p, r, k = len(self.X), self.rank, self.n_classes - 1
+            if self.nonnegative:
+                W, H = _nonnegative.start(self.X, r)
+                rest = np.zeros(r * k + len(self._aux) * k)
+                return np.concatenate([W.ravel(), H.ravel(), rest])
             W = np.zeros((p, r))
             A = _dictionary.leading_left(self.X, r)
             W[:, : A.shape[1]] = A
             rest = np.zeros(r * k + len(self._aux) * k)
             return np.concatenate([W.ravel(), (W.T @ self.X).ravel(), rest])
 
-        found: Array = self.fact("start", ("X", "y", "aux", "rank"), build)
+        found: Array = self.fact("start", ("X", "y", "aux", "rank", "nonnegative"), build)
         return found.copy()
 
     def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
@@ -245,11 +264,12 @@ class SupervisedDictionary(Problem):
         witness : mapping, optional
             Not needed and not used.
         """
-        return _dictionary.judge(self, self.parts(np.array(x)))
+        rule = _nonnegative.judge if self.nonnegative else _dictionary.judge
+        return rule(self, self.parts(np.array(x)))
 
     def auto(self) -> tuple[str, ...]:
         """Return the methods, first choice first."""
-        return ("bcd-dictionary", "lpgd")
+        return ("bcd-dictionary",) if self.nonnegative else ("bcd-dictionary", "lpgd")
 
     # ---- views -----------------------------------------------------------------------------
     def dictionary(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:

@@ -9,12 +9,13 @@ import numpy as np
 
 from fejer.evidence import Array
 from fejer.method import Method, Rate, Start, State, option, register
+from fejer.problems.lowrank import _nonnegative
 from fejer.problems.lowrank._dictionary import Parts, lifted, probabilities
 from fejer.problems.lowrank.supervised_dictionary import SupervisedDictionary
 
 from ._start import STILL, stillness
 
-NEWTON, HALVINGS, GRADIENTS = 12, 40, 5
+NEWTON, HALVINGS, GRADIENTS, PROJECTED = 12, 40, 5, 10
 EARLY, LARGEST = 1, 600  # iterations by gradients; unknowns of a Newton step over W
 
 
@@ -36,7 +37,8 @@ class DictionaryDescent(Method):
     in the first iteration; later damped Newton for those columns of W that the labels see, and the
     leading singular vectors of what these leave of X for the others. Model
     "feature": Newton for each code in ``h_i = W' x_i + beta s_i``, damped Newton for the
-    coefficients, least squares for W.
+    coefficients, least squares for W. Nonnegative dictionaries: ten accelerated projected gradient
+    steps for H and for W, damped Newton for the coefficients.
 
     Parameters
     ----------
@@ -104,11 +106,12 @@ class DictionaryDescent(Method):
         self, problem: SupervisedDictionary, prep: None, state: DictionaryState, n: int
     ) -> bool:
         """Make up to n iterations."""
+        iterate = self._iterate_nonnegative if problem.nonnegative else self._iterate
         for _ in range(n):
             if state.still >= STILL:
                 return True
             x = state.x.copy()
-            self._iterate(problem, problem.parts(x), state.nit + 1)
+            iterate(problem, problem.parts(x), state.nit + 1)
             state.still = stillness(x, state.x, state.still)
             state.x = x
             state.nit += 1
@@ -149,6 +152,48 @@ class DictionaryDescent(Method):
             gram = H @ H.T
             gram[np.diag_indices(len(gram))] += 1e-13 * np.trace(gram) or 1.0
             _move(W, np.asarray(np.linalg.solve(gram, H @ X.T).T, dtype=np.float64), limit)
+
+    def _iterate_nonnegative(self, problem: SupervisedDictionary, parts: Parts, t: int) -> None:
+        """Move the blocks by projected gradients and Newton steps, in place."""
+        W, H, beta, gamma = parts
+        limit = math.inf if self.radius is None else self.radius / (math.sqrt(t) * math.log(t + 1))
+        for block, part in zip((W, H, beta), _nonnegative.balanced(problem, parts), strict=False):
+            block[:] = part
+        np.maximum(W, 0.0, out=W)
+        np.maximum(H, 0.0, out=H)
+        _move(H, _projected(problem, parts, 1), limit)
+        filtering = problem.model == "filter"
+        features, square = (W.T @ problem.X, W.T @ W) if filtering else (H, H @ H.T)
+        weight = np.eye(len(features) + len(gamma))
+        weight[: len(square), : len(square)] = square
+        rows = np.vstack([features, problem._aux])
+        theta = np.vstack([beta, gamma])
+        theta = _newton(rows, problem.hot(), theta, 2.0 * problem.nu * weight)
+        _move(beta, theta[: len(beta)], limit)
+        _move(gamma, theta[len(beta) :], limit)
+        _move(W, _projected(problem, parts, 0), limit)
+
+
+def _projected(problem: SupervisedDictionary, parts: Parts, place: int) -> Array:
+    """Minimise over W (place 0) or H (place 1) >= 0 by accelerated projected gradient steps."""
+    curvature = _nonnegative.curvatures(problem, parts)[place] or 1.0
+    x, since = parts[place], 0
+    last, now = x, lifted(problem, parts).fun
+    for _ in range(PROJECTED):
+        y = x + (since / (since + 3)) * (x - last)
+        slope = _nonnegative.slopes(problem, _with(parts, place, y))[1 + place]
+        new = np.maximum(y - slope / curvature, 0.0)
+        fun = lifted(problem, _with(parts, place, new)).fun
+        if since and fun > now:  # no momentum: the next step is a plain one
+            since = 0
+            continue
+        last, x, now, since = x, new, fun, since + 1
+    return np.asarray(x)
+
+
+def _with(parts: Parts, place: int, block: Array) -> Parts:
+    """The parts with another W or H."""
+    return parts._replace(W=block) if place == 0 else parts._replace(H=block)
 
 
 def _move(block: Array, goal: Array, limit: float) -> None:

@@ -89,6 +89,10 @@ class LiftedProjectedGradient(Method):
             assumptions="curvatures mu <= L of the lifted objective with L/mu < 2, no memory",
         )
 
+    def supports(self, problem: SupervisedDictionary) -> str | None:
+        """Dictionaries of any sign: the lifted set is another one where they are nonnegative."""
+        return "nonnegative dictionaries" if problem.nonnegative else None
+
     def prepare(self, problem: SupervisedDictionary, tol: float, rng: np.random.Generator) -> _Prep:
         """Bound the curvatures."""
         share = 0.25 if problem.n_classes == 2 else 0.5
