@@ -190,6 +190,40 @@ def test_lyapunov_function_of_the_flow():
         before = after
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_lyapunov_function_of_the_steps(kind):
+    """The formula, written again; it falls, up to the order of the step, to the optimum."""
+    problem = fejer.DualNormComposite.random(6, kind)
+    K, lam = problem.norm, problem.lam
+    e, b1, b2 = 1e-3, 0.9, 0.99
+    run = Run(problem, method="lion-k", options={"step": e, "decay": None}, tol=0.0)
+    run.open()
+    values = []
+    for k in range(0, 6000, 50):
+        run.forward(k)
+        x, m = run.state.x, run.state.momentum
+        inside = K.project(lam * x)
+        c = (1 - b2) / e  # a = c, and eps c = 1 - b1
+        rest = K.conjugate(inside) + K.value(m) - m @ inside
+        H = c * problem.f(x) + c / lam * K.conjugate(inside)
+        H += b1 / (1 + (1 - b1) / c * lam) * rest
+        assert run.state.lyapunov == pytest.approx(H / c, rel=1e-9)
+        values.append(H / c)
+    assert np.diff(values).max() <= 2e-3
+    assert values[-1] == pytest.approx(by_cvxpy(problem), abs=3e-2)
+    result = fejer.minimize(problem, method="lion-k", max_iter=50, tol=0.0)
+    assert result.trace["lyapunov"][-1] == result.stats["lyapunov"]
+
+
+def test_lyapunov_function_is_infinite_outside():
+    problem = fejer.DualNormComposite.random().replace(x0=np.full(6, 3.0))
+    run = Run(problem, method="lion-k", options={"step": 0.01, "decay": None}, tol=0.0)
+    run.open()
+    assert run.state.lyapunov == math.inf
+    run.forward(4000)
+    assert run.state.lyapunov < math.inf
+
+
 def test_the_box_against_scipy():
     """f - f* at most 1e-6 after 20 000 iterations; the gap lags behind, as documented."""
     rng = np.random.default_rng(0)
