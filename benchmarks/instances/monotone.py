@@ -13,7 +13,7 @@ from fejer.numerics.prox_kernels import project_simplex
 from fejer.problems.monotone.group_dro_logistic import GroupDROLogistic
 from fejer.problems.monotone.monotone_inclusion import MonotoneInclusion
 
-__all__ = ["group_dro", "least_squares_rows", "policeman_burglar", "slow_saddle"]
+__all__ = ["compiled_rows", "group_dro", "least_squares_rows", "policeman_burglar", "slow_saddle"]
 
 MAP = "void(f8[::1], f8[::1])"
 RESOLVENT = "void(f8[::1], f8, f8[::1])"
@@ -168,20 +168,79 @@ def least_squares_rows(m: int = 400, d: int = 30, *, seed: int = 0) -> MonotoneI
     >>> least_squares_rows(10, 3).kind
     'cocoercive'
     """
+    X, y = _unit_rows(m, d, seed)
+    return MonotoneInclusion(
+        lambda u: np.asarray(X.T @ (X @ u - y) / m),
+        component=lambda u, i: X[i].T @ (X[i] @ u - y[i]) / i.size,
+        component_difference=lambda u, v, i: X[i].T @ (X[i] @ (u - v)) / i.size,
+        **_constants(X),
+    )
+
+
+def _unit_rows(m: int, d: int, seed: int) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((m, d)) / np.arange(1, d + 1)
     X /= np.linalg.norm(X, axis=1, keepdims=True)
-    y = X @ rng.standard_normal(d) + 0.1 * rng.standard_normal(m)
+    return X, X @ rng.standard_normal(d) + 0.1 * rng.standard_normal(m)
+
+
+def _constants(X: Array) -> dict[str, Any]:
+    """Fields of a sum over unit rows."""
+    m, d = X.shape
+    norm = float(np.linalg.norm(X, 2) ** 2 / m)
+    each = {"lipschitz": norm, "lipschitz_average": 1.0, "lipschitz_max": 1.0}
+    return {"n": d, "kind": "cocoercive", "n_components": m, **each}
+
+
+@cache
+def compiled_rows(m: int = 10_000, d: int = 100, *, seed: int = 0) -> MonotoneInclusion:
+    """Return a least-squares problem as `least_squares_rows` draws it, with compiled functions.
+
+    Parameters
+    ----------
+    m, d : int, default 10000 and 100
+        Rows and columns.
+    seed : int, default 0
+        Seed of the generator.
+
+    Returns
+    -------
+    MonotoneInclusion
+        Cocoercive.
+
+    Examples
+    --------
+    >>> compiled_rows(10, 3).n_components
+    10
+    """
+    import numba
+
+    X, y = _unit_rows(m, d, seed)
+
+    @numba.njit(DIFFERENCE, fastmath={"reassoc", "contract", "nsz"}, boundscheck=False)
+    def difference(u: Any, v: Any, indices: Any, out: Any) -> None:
+        each = 1.0 / indices.size
+        for i in indices:
+            t = 0.0
+            for j in range(d):
+                t += X[i, j] * (u[j] - v[j])
+            t *= each
+            for j in range(d):
+                out[j] += t * X[i, j]
+
+    @numba.njit(COMPONENT)
+    def component(u: Any, indices: Any, out: Any) -> None:
+        difference(u, np.zeros(d), indices, out)
+        for i in indices:
+            for j in range(d):
+                out[j] -= y[i] * X[i, j] / indices.size
+
+    @numba.njit(MAP)
+    def F(u: Any, out: Any) -> None:
+        out[:] = np.dot(np.dot(X, u) - y, X) / m
+
     return MonotoneInclusion(
-        lambda u: np.asarray(X.T @ (X @ u - y) / m),
-        d,
-        kind="cocoercive",
-        component=lambda u, i: X[i].T @ (X[i] @ u - y[i]) / i.size,
-        component_difference=lambda u, v, i: X[i].T @ (X[i] @ (u - v)) / i.size,
-        n_components=m,
-        lipschitz=float(np.linalg.norm(X, 2) ** 2 / m),
-        lipschitz_average=1.0,
-        lipschitz_max=1.0,
+        F, component=component, component_difference=difference, **_constants(X)
     )
 
 

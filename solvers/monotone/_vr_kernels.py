@@ -34,6 +34,13 @@ def draw(words, order, count):
 
 
 @kernel
+def copy(x, out):
+    """``out = x``, in a third of the time that a slice takes, which looks for overlaps."""
+    for i in range(x.size):
+        out[i] = x[i]
+
+
+@kernel
 def move(x, before, anchor, estimate, step, k, out):
     """One step of the iteration, without the resolvent, into out; before becomes x."""
     share = 2.0 / (k + 4.0)
@@ -44,13 +51,20 @@ def move(x, before, anchor, estimate, step, k, out):
 
 
 @kernel
-def absorb(estimate, d, x, before):
-    """``estimate += d``; returns ``||d||^2`` and ``<d, x - before>``."""
+def absorb(x, before, anchor, estimate, step, k, d, out):
+    """`move` with ``estimate + d``; returns ``||d||^2`` and ``<d, x - before>``; d becomes 0."""
+    share = 2.0 / (k + 4.0)
     square = product = 0.0
     for i in range(x.size):
-        estimate[i] += d[i]
-        square += d[i] * d[i]
-        product += d[i] * (x[i] - before[i])
+        u = x[i]
+        change = d[i]
+        value = estimate[i] + change
+        square += change * change
+        product += change * (u - before[i])
+        d[i] = 0.0
+        before[i] = u
+        estimate[i] = value
+        out[i] = share * anchor[i] + (1.0 - share) * u - step * value
     return square, product
 
 

@@ -21,6 +21,7 @@ from ._vr_kernels import (
     SOLVED,
     absorb,
     ahead,
+    copy,
     decide,
     draw,
     move,
@@ -123,7 +124,8 @@ def iterate(
     """Many iterations; J and difference may be None."""
     m = order.size
     given, other, image = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    mean, head = np.empty_like(x), np.empty_like(order[:batch])
+    mean, change = np.empty_like(x), np.zeros_like(x)
+    head = np.empty_like(order[:batch])
     adapts = numbers[LEAST] > 0.0 and restart > 0.0
     made = 0
     code = GO_ON
@@ -172,31 +174,32 @@ def iterate(
                 gives_up(x, anchor, best, numbers, counters, m)
                 if counters[INNER] == 0:
                     continue
+            move(x, before, anchor, estimate, numbers[STEP], counters[INNER], given)
             step = numbers[STEP]
         else:
             draw(words, order, batch)
             head[:] = order[:batch]
-            given[:] = x
-            other[:] = before
-            image[:] = 0.0
+            copy(x, given)
+            copy(before, other)
             if difference is None:
                 mean[:] = 0.0
                 component(other, head, mean)
                 head[:] = order[:batch]
-                component(given, head, image)
-                ahead(image, mean, 1.0, image)
+                component(given, head, change)
+                ahead(change, mean, 1.0, change)
                 counters[CALLS] += 2
             else:
-                difference(given, other, head, image)
+                difference(given, other, head, change)
                 counters[CALLS] += 1
             counters[WORK] += 2 * batch
-            square, product = absorb(estimate, image, x, before)
+            square, product = absorb(
+                x, before, anchor, estimate, step, counters[INNER], change, given
+            )
             numbers[SQUARES] += square
             numbers[PRODUCTS] += product
         if J is None:
-            move(x, before, anchor, estimate, step, counters[INNER], x)
+            copy(given, x)
         else:
-            move(x, before, anchor, estimate, step, counters[INNER], given)
             J(given, step, x)
         counters[INNER] += 1
         counters[TOTAL] += 1
