@@ -8,11 +8,13 @@ import numpy as np
 
 from fejer.errors import missing
 from fejer.evidence import Array
+from fejer.problems.bilevel.bilevel import Bilevel
 from fejer.problems.bilevel.data_hyper_cleaning import DataHyperCleaning
 from fejer.problems.bilevel.multinomial_bilevel import MultinomialBilevel
 from fejer.problems.bilevel.quadratic_bilevel import QuadraticBilevel
 from fejer.problems.bilevel.tv_denoising import TVDenoising
 
+from ._several import SeveralSolutions
 from .pictures import photograph
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "digits_penalties",
     "photograph_denoising",
     "published_quadratic",
+    "several_solutions",
 ]
 
 GREY = np.array([0.299, 0.587, 0.114])
@@ -149,3 +152,25 @@ def photograph_denoising(
     clean = np.array(patches)
     noisy = clean + noise * np.random.default_rng(seed + 1).standard_normal(clean.shape)
     return TVDenoising(clean, noisy)
+
+
+def several_solutions(
+    n: int = 3, m: int = 8, rows: int = 5, *, nonconvex: bool = False, seed: int = 0
+) -> Bilevel:
+    """Return a lower level with an affine set of solutions, of which F chooses.
+
+    Parameters
+    ----------
+    n, m, rows : int
+        Sizes of x and y, and of the lower residual; ``rows < m``.
+    nonconvex : bool, default False
+        Whether the lower loss is ``t^2 + 3 sin(t)^2`` of each residual, or ``t^2/2``.
+    seed : int, default 0
+        Seed of the generator.
+
+    Examples
+    --------
+    >>> several_solutions().lower_level
+    'error-bound'
+    """
+    return Bilevel(**SeveralSolutions.draw(n, m, rows, nonconvex, seed).fields())

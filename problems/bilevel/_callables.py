@@ -28,6 +28,7 @@ DECLARED = 1e-8  # relative excess over a declared constant that still counts as
 BY_DIFFERENCES = 1e-5  # the same where products are differences
 SAFETY = 2.0  # of constants estimated along a few directions
 DIRECTIONS = 4
+ZERO = 1e-8  # eigenvalues of H, relative, that belong to directions of several solutions
 
 Check = tuple[str, Array, Array]
 
@@ -84,6 +85,15 @@ def _spectrum(problem: Bilevel, product: Callable[[Array], Array]) -> tuple[floa
     return low, high
 
 
+def _least_positive(problem: Bilevel, product: Callable[[Array], Array], high: float) -> float:
+    """Smallest modulus of an eigenvalue of H that is not 0."""
+    if problem.lower_size > SMALL:
+        return math.nan
+    H = dense(product, problem.lower_size)
+    values = np.abs(np.linalg.eigvalsh(H)) if np.isfinite(H).all() else np.full(1, math.nan)
+    return float(values[values > ZERO * high].min(initial=high))
+
+
 def _lipschitz(function: Callable[[Array], Array], y: Array) -> float:
     """Largest quotient of differences of a vector function over a few directions."""
     rng = np.random.default_rng(0)
@@ -107,6 +117,8 @@ def estimate(problem: Bilevel, x: Array) -> dict[str, float]:
     product = problem.product(x, y)
     if problem.mu is None or problem.L is None:
         low, high = _spectrum(problem, product)
+        if problem.relaxed:  # the modulus of the error bound, across the solutions
+            low = _least_positive(problem, product, high)
         found["mu"], found["L"] = low, high
     if problem.LgF is None:
         found["LgF"] = _lipschitz(lambda v: problem.upper_in_y(x, v), y)
@@ -166,7 +178,7 @@ def checks(problem: Bilevel, x: Array) -> list[Check]:
     low, high = _spectrum(problem, problem.product(x, y))
     c = problem.constants(x)
     none = np.zeros(0)
-    if problem.mu is not None:
+    if problem.mu is not None and not problem.relaxed:
         found.append(("mu", none, np.array([max(0.0, (c.mu - low) / c.mu)])))
     if problem.L is not None:
         found.append(("L", none, np.array([max(0.0, (high - c.lipschitz) / c.lipschitz)])))

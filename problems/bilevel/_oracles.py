@@ -31,6 +31,11 @@ class Oracles(Problem):
     nonsmooth: ClassVar[bool] = False  # f(x, .) has kinks: gradient methods do not solve it
     kinks: ClassVar[bool] = False  # Phi has kinks, at which its minimum may lie
 
+    @property
+    def relaxed(self) -> bool:
+        """Whether the lower level may have several solutions."""
+        return False
+
     # ---- what a class writes -------------------------------------------------------------------
     @property
     def lower_size(self) -> int:

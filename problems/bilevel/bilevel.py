@@ -9,26 +9,23 @@ from typing import Any, Self
 
 import numpy as np
 
-from fejer.errors import OracleError, ProblemError
+from fejer.errors import OracleError
 from fejer.evidence import Array
-from fejer.problem import as_number, as_vector
 from fejer.problems.constrained import _oracle as oracle
-from fejer.problems.sparse._checks import check_order
 
 from . import _callables as callables
-from ._assessment import ROUNDING, Constants, Cross, Upper, norm
+from . import _relaxed as relaxed
+from ._assessment import ROUNDING, Assessment, Constants, Cross, Upper, norm
 from ._example import Example
-from ._smooth_lower import SmoothLower
+from ._functions import AT_LEAST_0, Functions, check_fields
 
 __all__ = ["Bilevel"]
 
-FUNCTIONS = ("grad_x_F", "f", "grad_x_f", "hvp_yy", "hess_yy", "jtv", "dHq")
-POSITIVE, AT_LEAST_0 = ("mu", "L"), ("LgF", "LH", "LJ", "LxF")
 NOISE = 1e-9  # of a product with H by differences, relative to L
 
 
 @dataclass(frozen=True, eq=False)
-class Bilevel(SmoothLower):
+class Bilevel(Functions):
     """Bilevel problem from callables, with a strongly convex lower level.
 
     min over x in [lower, upper] of ``Phi(x) = F(x, y*(x))`` where
@@ -73,6 +70,12 @@ class Bilevel(SmoothLower):
         sharper than `LH` where the curvature varies.
     lower, upper : float or array_like, shape (n,)
         Box of x.
+    lower_level : {"strongly-convex", "error-bound"}, default "strongly-convex"
+        With ``"error-bound"`` the lower level may have several solutions and may be nonconvex, as
+        long as ``||grad_y f||`` is at least `mu` times the distance from them (near them); `mu` is
+        then that modulus, y is chosen among them by F, and only `penalty` treats the problem.
+    sigma : float, default 1e-2
+        Weight s of F in ``f + s F`` in that case.
     scale : float, default 1.0
         Divides the certificate's value: the size of a hypergradient that counts as 1. It is yours
         to choose, since functions do not tell their units.
@@ -95,6 +98,10 @@ class Bilevel(SmoothLower):
     ``details["error_is_rigorous"]`` is 0.0 where a constant was estimated or a difference taken.
     Rounding inside the functions is unknown, and taken as that of ``L ||y|| + ||grad_y f||``.
 
+    With ``lower_level="error-bound"`` the value is the gradient norm of
+    ``psi(x) = (min_y (f + sigma F) - min_y f)/sigma`` [2]_ plus an estimate of its error, never
+    rigorous; psi differs from Phi by O(sigma), and curvatures are not compared with constants.
+
     Cost: Newton's method with conjugate gradients for the lower level. Memory: O(m + n).
 
     Pitfalls: a hypergradient from an unconverged lower solve is wrong without a sign of it; here
@@ -104,6 +111,8 @@ class Bilevel(SmoothLower):
     ----------
     .. [1] Salehi, Mukherjee, Roberts, Ehrhardt (2023), An adaptively inexact first-order method
        for bilevel optimization, arXiv 2308.10098.
+    .. [2] Kwon, Kwon, Wright, Nowak (2023), On penalty methods for nonconvex bilevel optimization
+       and first-order stochastic approximation, arXiv 2309.01753.
 
     Examples
     --------
@@ -145,41 +154,17 @@ class Bilevel(SmoothLower):
     dHq: Callable[..., Any] | None = None  # noqa: N815
     lower: Any = -math.inf
     upper: Any = math.inf
+    lower_level: str = "strongly-convex"
+    sigma: float = 1e-2
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        oracle.checked_callable(self.F, "F", optional=False)
-        oracle.checked_callable(self.grad_y_F, "grad_y_F")
-        oracle.checked_callable(self.grad_y_f, "grad_y_f", optional=False)
-        for name in FUNCTIONS:
-            oracle.checked_callable(getattr(self, name), name)
-        self.set(x0=as_vector(self.x0, "x0"), y0=as_vector(self.y0, "y0"))
-        for name in (*POSITIVE, *AT_LEAST_0, "jnorm"):
-            value = getattr(self, name)
-            if value is not None and not callable(value):
-                positive = name in POSITIVE
-                number = as_number(
-                    value, name, above=0 if positive else None, least=None if positive else 0
-                )
-                self.set(**{name: number})
-        if isinstance(self.mu, float) and isinstance(self.L, float) and self.mu > self.L:
-            raise ProblemError(f"mu: expected at most L = {self.L:g}, got {self.mu:g}")
-        n, m = self.x0.size, self.y0.size
-        for name, infinite in (("lower", -math.inf), ("upper", math.inf)):
-            bound = as_vector(getattr(self, name), name, size=n, finite=False)
-            if (bound == -infinite).any():
-                raise ProblemError(f"{name}: expected numbers or {infinite:g}, got {-infinite:g}")
-            self.set(**{name: bound})
-        check_order(*self.box())
-        self.set(scale=as_number(self.scale, "scale", above=0))
-        if self.grad_y_F is None and m > callables.SMALL:
-            raise ProblemError(f"grad_y_F: expected a callable for m = {m} > {callables.SMALL}")
-        if self.jtv is None and self.grad_x_f is None and n > callables.SMALL:
-            text = f"expected a callable, or grad_x_f, for n = {n} > {callables.SMALL}"
-            raise ProblemError(f"jtv: {text}")
-        if self.jnorm is None and min(n, m) > callables.SMALL:
-            text = f"expected a bound of ||J|| for m = {m}, n = {n} > {callables.SMALL}"
-            raise ProblemError(f"jnorm: {text}")
+        check_fields(self)
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether the lower level may have several solutions."""
+        return self.lower_level == "error-bound"
 
     @classmethod
     def random(cls, n: int = 3, m: int = 5, *, seed: int = 0) -> Self:
@@ -207,8 +192,8 @@ class Bilevel(SmoothLower):
         return np.array(self.y0)
 
     def auto(self) -> tuple[str, ...]:
-        """Return the methods, quasi-Newton first."""
-        return ("inexact-quasi-newton", "maid", "hoag")
+        """Return the methods, quasi-Newton first; of several lower solutions penalty alone."""
+        return ("penalty",) if self.relaxed else ("inexact-quasi-newton", "maid", "hoag")
 
     @property
     def judge_units(self) -> int:
@@ -233,67 +218,6 @@ class Bilevel(SmoothLower):
         if not math.isfinite(value):
             raise OracleError(f"F: expected a finite number at (x0, y0), got {value}")
         return value
-
-    # ---- the functions, checked ------------------------------------------------------------------
-    def upper_value(self, x: Array, y: Array) -> float:
-        """Return F."""
-        return oracle.as_value(oracle.call(self.F, x, y), "F")
-
-    def upper_in_y(self, x: Array, y: Array) -> Array:
-        """Return ``grad_y F``."""
-        if self.grad_y_F is None:
-            return oracle.central(lambda v: self.upper_value(x, v), y)[0]
-        return oracle.as_shape(oracle.call(self.grad_y_F, x, y), "grad_y_F", y.shape)
-
-    def upper_in_x(self, x: Array, y: Array) -> Array:
-        """Return ``grad_x F``."""
-        if self.grad_x_F is None:
-            return np.zeros_like(x)
-        return oracle.as_shape(oracle.call(self.grad_x_F, x, y), "grad_x_F", x.shape)
-
-    def lower_gradient(self, x: Array, y: Array) -> Array:
-        """Return ``grad_y f``."""
-        return oracle.as_shape(oracle.call(self.grad_y_f, x, y), "grad_y_f", y.shape)
-
-    def lower_in_x(self, x: Array, y: Array) -> Array | None:
-        """Return ``grad_x f``; None where it is not supplied."""
-        if self.grad_x_f is None:
-            return None
-        return oracle.as_shape(oracle.call(self.grad_x_f, x, y), "grad_x_f", x.shape)
-
-    def product(self, x: Array, y: Array, source: str = "") -> Callable[[Array], Array]:
-        """Return ``v -> H v`` as supplied, or by differences; nothing is audited.
-
-        Parameters
-        ----------
-        x, y : array
-            The point.
-        source : str, default ""
-            The field that is asked; default: the first there is.
-
-        Returns
-        -------
-        callable
-        """
-        if self.hvp_yy is not None and source != "hess_yy":
-            product = oracle.call(self.hvp_yy, x, y)
-            if not callable(product):
-                got = type(product).__name__
-                raise OracleError(f"hvp_yy: expected a callable v -> H v, got {got}")
-            return lambda v: oracle.as_shape(oracle.call(product, v), "hvp_yy", v.shape)
-        if self.hess_yy is not None:
-            shape = (y.size, y.size)
-            H = oracle.as_matrix(oracle.call(self.hess_yy, x, y), "hess_yy", shape)
-            return lambda v: oracle.times(H, v)
-        return lambda v: callables.differences(lambda w: self.lower_gradient(x, w), y, v)
-
-    def transposed(self, x: Array, y: Array, v: Array) -> Array:
-        """Return ``J'v``."""
-        if self.jtv is not None:
-            return oracle.as_shape(oracle.call(self.jtv, x, y, v), "jtv", x.shape)
-        if self.grad_x_f is not None:
-            return callables.differences(lambda w: np.asarray(self.lower_in_x(x, w)), y, v)
-        return oracle.central(lambda u: float(v @ self.lower_gradient(u, y)), x)[0]
 
     # ---- the oracles of the family ---------------------------------------------------------------
     def box(self) -> tuple[Array, Array]:
@@ -333,7 +257,8 @@ class Bilevel(SmoothLower):
 
     def hessian(self, x: Array, y: Array) -> Callable[[Array], Array]:
         """Return ``v -> H v``, each curvature compared with `mu` and `L`."""
-        return callables.audited(self, self.constants(x), self.product(x, y))  # type: ignore[no-any-return]
+        product = self.product(x, y)
+        return product if self.relaxed else callables.audited(self, self.constants(x), product)
 
     def upper_level(self, x: Array, y: Array) -> Upper:
         """Return F and its gradients."""
@@ -375,6 +300,32 @@ class Bilevel(SmoothLower):
         if self.hvp_yy is None and self.hess_yy is None:
             upper += NOISE * L * norm(q)
         return lower, upper
+
+    # ---- several lower solutions -----------------------------------------------------------------
+    def lower_solution(
+        self, x: Array, accuracy: float = 1e-14, start: Array | None = None
+    ) -> Array:
+        """Solve the lower level, or minimise ``f + sigma F``; parameters as in the family."""
+        if not self.relaxed:
+            return super().lower_solution(x, accuracy, start)
+        y = self.lower_start() if start is None else start
+        return relaxed.descend(self, x, y, self.sigma, accuracy)
+
+    def adjoint(
+        self, x: Array, y: Array, grad_y: Array, *, tol: float = 1e-14, **more: Any
+    ) -> tuple[Array, int]:
+        """Solve ``H q = grad_y F``, or return ``(y_0 - y)/sigma``; parameters as in the family."""
+        if not self.relaxed:
+            return super().adjoint(x, y, grad_y, tol=tol, **more)
+        return relaxed.adjoint(self, x, y, tol), 1
+
+    def assess(
+        self, x: Array, y: Array, *, adjoint: Array | None = None, chart: bool = False
+    ) -> Assessment:
+        """Assess the hypergradient, or the gradient of psi; parameters as in the family."""
+        if not self.relaxed:
+            return super().assess(x, y, adjoint=adjoint, chart=chart)
+        return relaxed.assess(self, x, y, adjoint)
 
     def derivative_checks(self, x: Array) -> list[tuple[str, Array, Array]]:
         """Compare the supplied derivatives and constants with differences.

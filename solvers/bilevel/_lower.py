@@ -15,7 +15,7 @@ from fejer.state import State
 
 NEWTON_WORTH = 16  # iterations of the other solvers that one Newton step counts for
 
-__all__ = ["LowerState", "aim", "choose", "reset", "solve"]
+__all__ = ["LowerState", "aim", "choose", "reset", "solve", "unfit"]
 
 
 @dataclass
@@ -54,6 +54,25 @@ class LowerState(State):
     since: int = 0
     unit: float = 0.0
     done: bool = False
+
+
+def unfit(problem: LowerLevel, kinks: bool = False, several: bool = False) -> str | None:
+    """Return why a lower level is out of reach of a method.
+
+    Parameters
+    ----------
+    problem : LowerLevel
+        The problem.
+    kinks, several : bool
+        Whether the method treats lower levels with kinks, and with several solutions.
+
+    Returns
+    -------
+    str or None
+    """
+    if problem.relaxed and not several:
+        return "its lower level may have several solutions: 'penalty' treats it"
+    return "its lower level has kinks" if problem.nonsmooth and not kinks else None
 
 
 def choose(problem: LowerLevel, inner: str) -> int:

@@ -144,10 +144,11 @@ class Hoag(Method):
 
     def supports(self, problem: Any) -> str | None:
         """Conjugate gradients need a quadratic lower level, accelerated ones a smooth one."""
+        reason = _lower.unfit(problem, kinks=self.inner != "nesterov")
+        if reason is not None:
+            return reason
         if self.inner == "cg" and _lower.choose(problem, "auto") != 1:
             return "its lower level is not quadratic: inner='newton' treats it"
-        if self.inner == "nesterov" and problem.nonsmooth:
-            return "its lower level has kinks: inner='newton' treats it"
         return None
 
     def prepare(self, problem: LowerLevel, tol: float, rng: np.random.Generator) -> Any:

@@ -12,6 +12,7 @@ from fejer.method import Method, Rate, Start, State, option, register
 from fejer.numerics.random import seed_state
 from fejer.problem import witness_array
 from fejer.problems.bilevel._lower_level import LowerLevel
+from fejer.solvers.bilevel._lower import unfit
 from fejer.solvers.bilevel._samples import part
 
 __all__ = ["Soba"]
@@ -99,8 +100,8 @@ class Soba(Method):
         )
 
     def supports(self, problem: Any) -> str | None:
-        """The lower level must be smooth."""
-        return "its lower level has kinks" if problem.nonsmooth else None
+        """The lower level must be smooth and have one solution."""
+        return unfit(problem)
 
     def begin(
         self, problem: LowerLevel, prep: Any, start: Start, rng: np.random.Generator
