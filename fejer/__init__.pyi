@@ -45,6 +45,8 @@ from fejer.solvers.bilevel.bo_rep import BoRep as BoRep
 from fejer.solvers.sparse.bound_optimiser import BoundOptimiser as BoundOptimiser
 from fejer.problems.sparse.box_least_squares import BoxLeastSquares as BoxLeastSquares
 from fejer.solvers.transport.bregman_projections import BregmanProjections as BregmanProjections
+from fejer.solvers.sparse.cd_anderson import CDAnderson as CDAnderson
+from fejer.solvers.sparse.celer_like import CelerLike as CelerLike
 from fejer.solvers.general.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from fejer.problems.bilevel.constrained_bilevel import ConstrainedBilevel as ConstrainedBilevel
 from fejer.problems.constrained.constrained_logistic import ConstrainedLogistic as ConstrainedLogistic

