@@ -121,6 +121,7 @@ from fejer.problems.monotone.robust_regression import RobustRegression as Robust
 from fejer.solvers.transport.sns import SNS as SNS
 from fejer.problems.sparse.svm_dual import SVMDual as SVMDual
 from fejer.problems.monotone.saddle_point import SaddlePoint as SaddlePoint
+from fejer.solvers.bilevel.self_tuning import SelfTuning as SelfTuning
 from fejer.problems.sparse.separation import Separation as Separation
 from fejer.solvers.transport.sinkhorn import Sinkhorn as Sinkhorn
 from fejer.solvers.transport.sinkhorn_log import SinkhornLog as SinkhornLog
