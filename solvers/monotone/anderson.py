@@ -35,6 +35,8 @@ class AndersonState(State):
     marked: int = 0  # iteration of the mark
     strike: int = NEVER  # iterations of the last two rejected steps
     strike_before: int = NEVER
+    size: float = math.inf  # the smallest residual at these
+    size_before: float = math.inf
     rescues: int = 0
 
 
@@ -58,7 +60,7 @@ class Anderson(Method):
     -----
     Rate: for contractions r-linear with at most the factor of T [2]_; on affine maps the residuals
     are those of GMRES as long as the memory lasts [1]_. Nonexpansive maps have no such theorem:
-    after three rejected steps within 20, or 200 iterations in which the residual is not halved,
+    after three rejected steps within 20, or 200 iterations, in which the residual is not halved,
     restarted Halpern iteration goes on from the best point, for 200 iterations, 400 the next time,
     and so on; its theorem thus bounds the whole.
 
@@ -134,8 +136,10 @@ class Anderson(Method):
             state.nfev += 0 if prep.is_affine else 1
             struck = False
             if state.memory.rejected > rejected:
-                struck = state.nit - state.strike_before < STRIKE_WINDOW
+                recent = state.nit - state.strike_before < STRIKE_WINDOW
+                struck = recent and state.smallest > PROGRESS * state.size_before
                 state.strike_before, state.strike = state.strike, state.nit
+                state.size_before, state.size = state.size, state.smallest
             if struck or state.nit - state.marked >= PATIENCE:
                 x = state.best.copy()
                 state.halpern = HalpernState(x, x.copy(), np.zeros_like(x))
@@ -168,4 +172,5 @@ def _rescue(problem: Any, prep: Any, state: Any, n: int) -> bool:
         state.memory.clear()
         state.mark, state.marked = math.inf, state.nit
         state.strike = state.strike_before = NEVER
+        state.size = state.size_before = math.inf
     return solved
