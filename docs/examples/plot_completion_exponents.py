@@ -45,7 +45,7 @@ for rows, mark in (("pcg", "o-"), ("exact", "s--")):
     )
 axes[0].set_xlabel("entries")
 axes[0].set_ylabel("seconds of a sweep")
-axes[0].legend()
+axes[0].legend(title="exponent")
 
 # %%
 # In the rank the conjugate gradients are cheaper from about 24 on; below, a Gram matrix by BLAS is
@@ -55,7 +55,7 @@ ranks = [4, 8, 16, 32, 64]
 problem = fejer.MatrixCompletion.random(600, 400, 4, 60_000)
 for rows, mark in (("pcg", "o-"), ("exact", "s--")):
     times = [seconds(problem.replace(rank=k), rows) for k in ranks]
-    axes[1].loglog(ranks, times, mark, label=f"{rows}: exponent {slope(ranks, times):.2f}")
+    axes[1].loglog(ranks, times, mark, label=f"{rows}, {slope(ranks, times):.2f}")
 axes[1].set_xlabel("rank")
-axes[1].legend()
+axes[1].legend(title="exponent")
 plt.show()

@@ -60,9 +60,9 @@ ax.set_ylabel("relative error")
 ax.legend()
 
 # %%
-# By default the method drops the components beyond a clear gap, and the error falls on to rounding.
-# What the certificate says of the answer is a condition of a sharp local minimum: where measurements
-# are wrong the truth need not be the global one, and no global claim is made.
+# By default the method drops the components beyond a clear gap, and the error falls to rounding.
+# What the certificate says of the answer is a condition of a sharp local minimum: where some
+# measurements are wrong the truth need not be the global one, and no global claim is made.
 
 result = fejer.minimize(problem, tol=1e-9)
 print(result.certificate, "-", int(result.outliers.sum()), "measurements are called wrong")
