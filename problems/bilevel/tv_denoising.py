@@ -11,16 +11,15 @@ import numpy as np
 
 from fejer.errors import ProblemError
 from fejer.evidence import Array
-from fejer.numerics.arrays import float_array
 from fejer.problem import as_number
 
 from . import _variation as variation
 from ._assessment import ROUNDING, Constants, Cross, Upper, norm
+from ._images import LARGEST_LOG, images, spread
 from ._smooth_lower import SmoothLower
 
 __all__ = ["TVDenoising"]
 
-LARGEST_LOG = 100.0
 BEND = 0.8586501  # largest third derivative of sqrt(t^2 + 1)
 
 
@@ -98,7 +97,7 @@ class TVDenoising(SmoothLower):
 
     def __post_init__(self) -> None:
         for name in ("clean", "noisy"):
-            self.set(**{name: _images(getattr(self, name), name)})
+            self.set(**{name: images(getattr(self, name), name)})
         if self.noisy.shape != self.clean.shape:
             expected = f"the shape of clean, {self.clean.shape}"
             raise ProblemError(f"noisy: expected {expected}, got {self.noisy.shape}")
@@ -156,9 +155,7 @@ class TVDenoising(SmoothLower):
         """Return s, the weight and the smoothing that are in the middle of the judged box."""
 
         def build() -> Array:
-            right, down = np.diff(self.noisy, axis=2), np.diff(self.noisy, axis=1)
-            squares = float((right**2).sum() + (down**2).sum())
-            rms = math.sqrt(squares / max(right.size + down.size, 1)) or 1.0
+            rms = spread(self.noisy)
             return np.array([2 * rms, rms])
 
         return self.fact("sizes", ("noisy",), build)  # type: ignore[no-any-return]
@@ -296,18 +293,3 @@ def _sums(v: Array, axis: int) -> Array:
     """Sums of neighbours."""
     size = v.shape[axis]
     return np.asarray(v.take(range(1, size), axis=axis) + v.take(range(size - 1), axis=axis))
-
-
-def _images(value: Any, name: str) -> Array:
-    """Check images; one image becomes a stack of one."""
-    try:
-        array = float_array(value, name, ndim=3)
-    except ProblemError as error:
-        try:
-            array = float_array(value, name, ndim=2)[None]
-        except ProblemError:
-            raise error from None
-    if array[0].size < 2:
-        raise ProblemError(f"{name}: expected images of at least two pixels, got {array.shape}")
-    same = isinstance(value, np.ndarray) and not value.flags.writeable and value.ndim == 3
-    return value if same and value.dtype == array.dtype and value.flags.c_contiguous else array
