@@ -12,14 +12,27 @@ from fejer.evidence import Array
 from fejer.problems.constrained.equality_nlp import EqualityNLP
 from fejer.problems.monotone.fixed_point import FixedPoint
 
-__all__ = ["anderson", "df_sane", "krylov", "slsqp", "trust_constr"]
+__all__ = ["anderson", "df_sane", "equation", "fixed_point", "krylov", "slsqp", "trust_constr"]
 
 ITERATIONS = 20_000
 
 Solve = Callable[[float], Array]
 
 
-def _equation(problem: FixedPoint) -> tuple[Callable[[Array], Array], Array]:
+def equation(problem: FixedPoint) -> tuple[Callable[[Array], Array], Array]:
+    """Return the residual ``T(x) - x`` as a function, and the start.
+
+    Parameters
+    ----------
+    problem : FixedPoint
+        Any.
+
+    Returns
+    -------
+    tuple
+        For the solvers of equations.
+    """
+
     def residual(x: Array) -> Array:
         return np.asarray(problem.T(x)) - x
 
@@ -29,7 +42,7 @@ def _equation(problem: FixedPoint) -> tuple[Callable[[Array], Array], Array]:
 def _root(problem: FixedPoint, name: str, **settings: Any) -> Solve:
     import scipy.optimize
 
-    residual, x0 = _equation(problem)
+    residual, x0 = equation(problem)
     method = getattr(scipy.optimize, name)
 
     def solve(tol: float) -> Array:
@@ -69,6 +82,38 @@ def anderson(problem: FixedPoint) -> Solve:
     return _root(problem, "anderson", M=10, alpha=1.0)
 
 
+def fixed_point(problem: FixedPoint) -> Solve:
+    """Prepare ``scipy.optimize.fixed_point``: Steffensen's method, entry by entry.
+
+    Parameters
+    ----------
+    problem : FixedPoint
+        Any.
+
+    Returns
+    -------
+    callable
+        ``solve(tol)``; tol bounds the relative change of an entry.
+    """
+    import scipy.optimize
+
+    start = problem.initial_point()
+
+    def solve(tol: float) -> Array:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                return np.asarray(
+                    scipy.optimize.fixed_point(
+                        problem.T, start.copy(), xtol=tol, maxiter=ITERATIONS // 2
+                    )
+                )
+            except RuntimeError:  # it did not converge
+                return start
+
+    return solve
+
+
 def krylov(problem: FixedPoint) -> Solve:
     """Prepare ``scipy.optimize.newton_krylov`` with LGMRES, its default.
 
@@ -102,7 +147,7 @@ def df_sane(problem: FixedPoint) -> Solve:
 
     root: Any = scipy.optimize.root
 
-    residual, x0 = _equation(problem)
+    residual, x0 = equation(problem)
 
     def solve(tol: float) -> Array:
         options = {"fatol": tol * problem.scale, "ftol": 0.0, "maxfev": ITERATIONS}

@@ -30,6 +30,16 @@ SUITE = Suite(
             for angle in (0.1, 0.01)
         ),
         *(
+            Instance("FixedPoint", f"{MODULE}.maps:{make}", {}, label)
+            for make, label in (
+                ("lasso", "proximal gradient of a lasso, 300 x 600"),
+                ("value_iteration", "value iteration, 300 states, discount 0.995"),
+                ("douglas_rachford", "Douglas-Rachford for a linear program in a box"),
+                ("logistic_descent", "gradient descent, logistic regression"),
+                ("reflected_resolvent", "reflected resolvent of a bilinear saddle"),
+            )
+        ),
+        *(
             Instance("FixedPoint", params={"n": n}, label=f"random affine, n = {n}", size=float(n))
             for n in (20, 80, 320)
         ),
@@ -44,6 +54,7 @@ SUITE = Suite(
         Peer("scipy anderson", f"{PEERS}:anderson", "scipy", LADDER),
         Peer("scipy krylov", f"{PEERS}:krylov", "scipy", LADDER),
         Peer("scipy df-sane", f"{PEERS}:df_sane", "scipy", LADDER),
+        Peer("scipy fixed_point", f"{PEERS}:fixed_point", "scipy", LADDER),
     ),
     seeds=(0, 1),
     max_time=3.0,
