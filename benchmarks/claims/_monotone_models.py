@@ -53,6 +53,8 @@ def dro() -> Found:
         limit = 90.0 if method == "vr-extragradient" else 3.0 * min(found.values())
         text = f"{method}, automatic step, three seeds: " + ", ".join(f"{a:.0f}" for a in automatic)
         yield text, max(automatic) <= limit
+    theory = epochs(problem, "vr-extragradient", "theory")
+    yield f"vr-extragradient, declared constants, at most {MOST:g} passes: {theory:.0f}", None
     yield f"best step: {best:.0f} passes", best <= 90.0
     yield f"extragradient, line search: {epochs(problem, 'extragradient', None):.0f} passes", None
 

@@ -30,8 +30,10 @@ DRO = Suite(
     instances=(Instance("GroupDROLogistic", f"{MODULE}:group_dro", {}, "n = 10000, d = 20"),),
     contenders=(
         Contender("vr-extragradient"),
+        Contender("vr-extragradient", {"step": "theory"}, "vr-extragradient, theory"),
         *(Contender("vr-extragradient", {"step": s}, f"vr-extragradient, step {s:g}")
           for s in (0.03, 0.1, 0.3)),
+        Contender("vr-halpern"),
         *(Contender("vr-halpern", {"step": s}, f"vr-halpern, step {s:g}") for s in (0.3, 1.0, 3.0)),
         Contender("extragradient"),
         Contender("graal"),
