@@ -7,36 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from fejer.errors import missing
 from fejer.evidence import Array
 from fejer.problems.bilevel.constrained_bilevel import ConstrainedBilevel
 
-__all__ = ["CLASSICS", "Classic", "classic", "coupled", "coupled_solution", "starts"]
+from ._support_vectors import SupportVectors
+from ._two_levels import Coupled, Quadratic, Response
 
-
-@dataclass(frozen=True)
-class Quadratic:
-    """The function ``1/2 w'Pw + q'w + c`` of w = (x, y), with its derivatives, as one object."""
-
-    P: Any
-    q: Any
-    c: float = 0.0
-
-    def value(self, x, y):
-        """Return the value."""
-        w = np.append(x, y)
-        return 0.5 * w @ self.P @ w + self.q @ w + self.c
-
-    def in_x(self, x, y):
-        """Return the gradient in x."""
-        return (self.P @ np.append(x, y) + self.q)[: x.size]
-
-    def in_y(self, x, y):
-        """Return the gradient in y."""
-        return (self.P @ np.append(x, y) + self.q)[x.size :]
-
-    def second(self, x, y):
-        """Return the derivatives of the gradient in y."""
-        return self.P[x.size :]
+__all__ = [
+    "CLASSICS",
+    "Classic",
+    "classic",
+    "cleaning_machine",
+    "coupled",
+    "coupled_solution",
+    "linear_response",
+    "starts",
+    "tumours",
+]
 
 
 def quadratic_bilevel(above: Quadratic, below: Quadratic, n: int, **fields: Any) -> Any:
@@ -178,47 +166,6 @@ def starts(problem: ConstrainedBilevel, count: int, size: float = 10.0, seed: in
     return np.random.default_rng(seed).uniform(low, high, (count, low.size))
 
 
-@dataclass(frozen=True)
-class Coupled:
-    """The functions of `coupled`, as one object."""
-
-    n: int
-
-    def upper(self, x, y):
-        """Return F."""
-        return 0.5 * np.sum((x - y[self.n :]) ** 2) + 0.5 * np.sum((y[: self.n] - 1) ** 2)
-
-    def upper_in_x(self, x, y):
-        """Return its gradient in x."""
-        return x - y[self.n :]
-
-    def upper_in_y(self, x, y):
-        """Return its gradient in y."""
-        return np.append(y[: self.n] - 1, y[self.n :] - x)
-
-    def lower(self, x, y):
-        """Return f."""
-        return 0.5 * np.sum(y[: self.n] ** 2) - x @ y[: self.n] + np.sum(y[self.n :])
-
-    def lower_in_x(self, x, y):
-        """Return its gradient in x."""
-        return -y[: self.n]
-
-    def lower_in_y(self, x, y):
-        """Return its gradient in y."""
-        return np.append(y[: self.n] - x, np.ones(self.n))
-
-    def second(self, x, y):
-        """Return the derivatives of the gradient in y."""
-        from scipy.sparse import coo_array
-
-        i = np.arange(self.n)
-        values = np.repeat([-1.0, 1.0], self.n)
-        return coo_array(
-            (values, (np.append(i, i), np.append(i, i + self.n))), (2 * self.n, 3 * self.n)
-        )
-
-
 def coupled(n: int = 100, *, seed: int = 0) -> ConstrainedBilevel:
     """Return the synthetic example of arXiv 2401.16164 with a coupled linear constraint.
 
@@ -266,3 +213,121 @@ def coupled_solution(n: int) -> Array:
         As there.
     """
     return np.repeat([-0.3, 0.7, -0.4], n)
+
+
+def linear_response(n: int = 100, *, seed: int = 0) -> ConstrainedBilevel:
+    """Return the second synthetic example of arXiv 2401.16164: y is a linear function of x.
+
+    ``F = sin(c'x + d'y) + log(||x + y||^2 + 1)``, ``f = 1/2 ||x - y||^2`` subject to
+    ``Ay + Hx = 0``, and ``Bx = 0``; all data are uniform in [0, 1]. Then
+    ``y* = (I - A+ A) x - A+ H x``.
+
+    Parameters
+    ----------
+    n : int
+        Length of x and y; A and H have 0.9 n rows, B has 0.45 n.
+    seed : int, default 0
+        Seed of the data and of the normal start.
+
+    Examples
+    --------
+    >>> linear_response(10).size
+    20
+    """
+    rng = np.random.default_rng(seed)
+    k, q = round(0.9 * n), round(0.45 * n)
+    A, H = rng.uniform(size=(2, k, n))
+    B = rng.uniform(size=(q, n))
+    made = Response(rng.uniform(size=n), rng.uniform(size=n))
+    start = rng.standard_normal(2 * n)
+    return ConstrainedBilevel(
+        F=made.upper,
+        grad_x_F=made.upper_in_x,
+        grad_y_F=made.upper_in_y,
+        f=made.lower,
+        grad_x_f=made.lower_in_x,
+        grad_y_f=made.lower_in_y,
+        x0=start[:n],
+        y0=start[n:],
+        Gx=np.vstack([H, B]),
+        Gy=np.vstack([A, np.zeros((q, n))]),
+        h=np.zeros(k + q),
+        equality=True,
+        hess_f=made.second,
+    )
+
+
+def tumours(
+    n_train: int = 300, n_val: int = 150, *, flipped: float = 0.4, seed: int = 0
+) -> tuple[SupportVectors, Array, Array]:
+    """Split the breast cancer data, standardised, and flip training labels.
+
+    Parameters
+    ----------
+    n_train, n_val : int
+        Sizes; what is left is the test set.
+    flipped : float, default 0.4
+        Share of training labels that are flipped.
+    seed : int, default 0
+        Seed of split and flips.
+
+    Returns
+    -------
+    functions : SupportVectors
+        Of the bilevel problem.
+    X, labels : array
+        Test samples with a column of ones, and their labels.
+    """
+    try:
+        from sklearn.datasets import load_breast_cancer
+    except ImportError:
+        raise missing("scikit-learn", "the breast cancer data", "demo") from None
+    data = load_breast_cancer()
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(data.target))
+    train, val = order[:n_train], order[n_train : n_train + n_val]
+    mean, std = data.data[train].mean(axis=0), data.data[train].std(axis=0)
+    X = np.c_[(data.data - mean) / std, np.ones(len(order))]
+    labels = 2.0 * data.target - 1
+    given = labels[train].copy()
+    given[rng.permutation(n_train)[: round(flipped * n_train)]] *= -1
+    made = SupportVectors(X[train], given, X[val], labels[val])
+    test = order[n_train + n_val :]
+    return made, X[test], labels[test]
+
+
+def cleaning_machine(
+    n_train: int = 300, n_val: int = 150, *, flipped: float = 0.4, seed: int = 0
+) -> ConstrainedBilevel:
+    """Return the choice of sample weights of a support vector machine on mislabelled data.
+
+    The lower level has a slack and a constraint for each training sample; the upper level is the
+    logistic loss of validation samples, over the logarithms of the weights in [-5, 2].
+
+    Parameters
+    ----------
+    n_train, n_val, flipped, seed : int or float
+        As in `tumours`.
+
+    Examples
+    --------
+    >>> cleaning_machine(20, 20).size
+    71
+    """
+    made = tumours(n_train, n_val, flipped=flipped, seed=seed)[0]
+    n, d = made.t.size, made.d
+    return ConstrainedBilevel(
+        F=made.upper,
+        grad_x_F=made.upper_in_x,
+        grad_y_F=made.upper_in_y,
+        f=made.lower,
+        grad_x_f=made.lower_in_x,
+        grad_y_f=made.lower_in_y,
+        x0=np.full(n, -2.0),
+        y0=np.append(np.zeros(d), np.ones(n)),
+        Gy=np.hstack([-made.t[:, None] * made.Z, -np.eye(n)]),
+        h=-np.ones(n),
+        lower=-5.0,
+        upper=2.0,
+        hess_f=made.second,
+    )

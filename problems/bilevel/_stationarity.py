@@ -28,7 +28,7 @@ RANK = 1e-10  # relative singular value below which directions count as dependen
 SIDE = 100.0  # weight of side conditions, relative to what violating them could buy
 DEPENDENT = 1e-8  # relative singular value below which active gradients are not independent
 MOST_CHOICES = 300
-DIRECT = 1500  # variables up to which least squares are solved by singular values
+DIRECT = 400  # variables up to which least squares are solved by singular values
 
 
 @dataclass

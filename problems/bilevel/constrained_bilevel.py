@@ -99,7 +99,7 @@ class ConstrainedBilevel(ConstrainedForm):
     infinite. Stationarity is necessary under a constraint qualification only, so nothing is
     rigorous; a solution at which the active gradients depend on each other may not be certified.
 
-    Cost of a certificate: a singular value decomposition of (m, n + m), or LSMR where n + m > 1500;
+    Cost of a certificate: a singular value decomposition of (m, n + m), or LSMR where n + m > 400;
     without `hess_f` 2 (n + m) gradients.
 
     Pitfalls: a lower level that is not convex has KKT points that are no solutions; that is noticed

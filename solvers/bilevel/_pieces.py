@@ -92,6 +92,17 @@ def quadratic_program(
     return solve_triangular(R, z - shift), l / size
 
 
+def _solution(K: Array, side: Array) -> Array:
+    """Solve a square system, by least squares where it is singular."""
+    try:
+        D = np.linalg.solve(K, side)
+        if norm(K @ D - side) <= 1e-10 * (1 + norm(side)):
+            return np.asarray(D)
+    except np.linalg.LinAlgError:
+        pass
+    return np.asarray(np.linalg.lstsq(K, side, rcond=1e-12)[0])
+
+
 @dataclass
 class Piece:
     """How y and the multipliers follow x while the active rows stay what they are.
@@ -156,7 +167,9 @@ class LowerProgram:
         """
         A, b, equality = self.data
         n = self.problem.n
-        w, l = w.copy(), np.zeros(len(b))
+        own = np.linalg.norm(A[:, n:], axis=1) > 0  # the others are no constraints of y
+        A, b, equality = A[own], b[own], equality[own]
+        w, l, whole = w.copy(), np.zeros(len(b)), np.zeros(own.size)
         fun = self.problem.lower_value(w)
         steps = 0
         while steps < MOST_STEPS:
@@ -182,7 +195,8 @@ class LowerProgram:
             w, fun = trial, value
             if feasible and norm(d) <= 1e-13 * (1 + norm(w[n:])):
                 break
-        return w, l, steps
+        whole[own] = l
+        return w, whole, steps
 
     def weak(self, w: Array, l: Array) -> tuple[Any, Any]:
         """Return the strongly and the weakly active rows."""
@@ -236,7 +250,7 @@ class LowerProgram:
                 Ay, k = A[active, n:], active.size
                 K = np.block([[H[:, n:], Ay.T], [Ay, np.zeros((k, k))]])
                 side = -np.vstack([H[:, :n], A[active, :n]])
-                D = np.linalg.lstsq(K, side, rcond=1e-12)[0]
+                D = _solution(K, side)
                 if norm(K @ D - side) <= 1e-8 * (1 + norm(side)):
                     m = self.problem.m
                     yield Piece(active, D[:m], D[m:], multipliers[active])

@@ -96,7 +96,7 @@ class Saddle:
         rows = np.flatnonzero(lower_row)
         equality = problem.kinds(len(J))[rows]
         T = np.diag(1.0 / size[rows])
-        A = J[np.ix_(rows, np.arange(problem.n, start.size))] / size[rows, None]
+        A = J[rows] / size[rows, None]
         if equality.any():
             gram = A[equality] @ A[equality].T
             if np.linalg.eigvalsh(gram)[0] > NEAR:

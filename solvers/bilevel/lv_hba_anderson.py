@@ -18,7 +18,7 @@ from ._value_function import Saddle
 
 __all__ = ["LVHBAAnderson"]
 
-WEIGHTS = (10.0, 30.0, 100.0, 300.0)
+WEIGHTS = (1.0, 3.0, 10.0, 30.0)  # of the first stages, relative to c0
 FACTOR = 3.0  # of later weights
 LARGEST = 1e9
 PLAIN = 50  # iterations without acceleration: at first, and after a step in the wrong direction
@@ -85,10 +85,12 @@ class LVHBAAndersonState(State):
 @register
 @dataclass(frozen=True, eq=False)
 class LVHBAAnderson(Method):
-    """Fixed points of `lv-hba` at c = 10, 30, 100, ..., extrapolated to c = infinity.
+    """Fixed points of `lv-hba` at a few weights c, extrapolated to c = infinity.
 
     Parameters
     ----------
+    c0 : float, default 10.0
+        Weight of the first stage; the following ones have 3, 10, 30, 90, ... times it.
     memory : int, default 10
         Differences that Anderson acceleration keeps.
     gamma1, gamma2 : float, default 1.0
@@ -133,6 +135,7 @@ class LVHBAAnderson(Method):
     True
     """
 
+    c0: float = option(10.0, above=0, doc="weight of the first stage; then 3, 10, 30, 90 times it")
     memory: int = option(10, least=1, doc="differences that are kept")
     gamma1: float = option(1.0, above=0, doc="proximal parameter of t")
     gamma2: float = option(1.0, above=0, doc="proximal parameter of l")
@@ -203,7 +206,7 @@ class LVHBAAnderson(Method):
         float
         """
         last = len(WEIGHTS) - 1
-        return WEIGHTS[min(stage, last)] * FACTOR ** max(0, stage - last)
+        return self.c0 * WEIGHTS[min(stage, last)] * FACTOR ** max(0, stage - last)
 
     def _iterate(self, prep: Saddle, state: LVHBAAndersonState) -> bool:
         c = self.weight(state.stage)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import lsq_linear, minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 import fejer
+from fejer.benchmarks.claims._constrained_bilevel_x import descends, lower_solution
 from fejer.benchmarks.instances.constrained_bilevel import (
     CLASSICS,
     coupled,
@@ -17,56 +18,6 @@ from fejer.solvers.bilevel._pieces import LowerProgram, quadratic_program
 from fejer.solvers.bilevel._value_function import Saddle
 
 METHODS = ("kkt-implicit", "lv-hba-anderson")
-
-
-def lower_solution(problem, x):
-    """y*(x) of a quadratic lower level by scipy's SLSQP, None where nothing is feasible."""
-    n, m = problem.n, problem.m
-    H = problem.hess_f(x, np.zeros(m))[:, n:]
-    Gx = np.zeros((0, n)) if problem.h is None else np.asarray(problem.Gx)
-    Gy = np.zeros((0, m)) if problem.h is None else np.asarray(problem.Gy)
-    h = np.zeros(0) if problem.h is None else problem.h
-    slope = problem.grad_y_f(x, np.zeros(m))
-    low, high, room = problem.y_lower.copy(), problem.y_upper.copy(), h - Gx @ x
-    simple = (Gy != 0).sum(axis=1) == 1
-    for row, r in zip(Gy[simple], room[simple], strict=True):
-        j = int(np.argmax(row != 0))
-        low[j] = low[j] if row[j] > 0 else max(low[j], r / row[j])
-        high[j] = high[j] if row[j] < 0 else min(high[j], r / row[j])
-    if simple.all():
-        if (low > high + 1e-12).any():
-            return None
-        R, wide = np.linalg.cholesky(H).T, np.maximum(high, low + 1e-13)
-        return lsq_linear(R, -np.linalg.solve(R.T, slope), (low, wide), tol=1e-14).x
-    found = minimize(
-        lambda y: 0.5 * y @ H @ y + slope @ y,
-        np.clip(np.zeros(m), low, high),
-        jac=lambda y: H @ y + slope,
-        bounds=list(zip(low, high, strict=True)),
-        constraints=[{"type": "ineq", "fun": lambda y: room - Gy @ y, "jac": lambda y: -Gy}],
-        method="SLSQP",
-        options={"ftol": 1e-15, "maxiter": 500},
-    )
-    return found.x if found.success and (room - Gy @ found.x).min() > -1e-9 else None
-
-
-def descends(problem, w, rng, count=12, t=1e-3):
-    """Whether some direction from x lowers F(x', y*(x')), by brute force."""
-    x, fun = w[: problem.n], problem.F(*problem.parts(w))
-    U, u = problem.joint
-    for k in range(count):
-        d = rng.standard_normal(problem.n) if k >= 2 * problem.n else np.eye(problem.n)[k // 2]
-        d = d * (-1) ** k / np.linalg.norm(d)
-        moved = np.clip(x + t * d, problem.lower, problem.upper)
-        y = lower_solution(problem, moved)
-        if y is None:
-            continue
-        v = np.append(moved, y)
-        if len(u) and (U @ v - u).max() > 1e-9:
-            continue
-        if problem.F(moved, y) < fun - 2e-5 * t - 1e-8:
-            return True
-    return False
 
 
 @pytest.mark.parametrize("method", METHODS)
