@@ -50,6 +50,8 @@ class Kernel:
     ----------
     py_func : function
         What runs when compilation is disabled.
+    shared : bool
+        Whether arguments may share memory that is written.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Kernel:
         *,
         fastmath: frozenset[str] = FASTMATH,
         parallel: bool = False,
+        shared: bool = False,
         inline: str = "never",
         namespace: Callable[[], Mapping[str, Any]] | None = None,
         plain: Callable[..., Any] | None = None,
@@ -68,6 +71,7 @@ class Kernel:
         self._function = function
         self._fastmath = fastmath
         self._parallel = parallel
+        self.shared = shared
         self._inline = inline
         self._namespace = namespace
         self._dispatcher: Any = None
@@ -95,6 +99,8 @@ class Kernel:
                     self._dispatcher = _decorate(
                         numba,
                         self._clone(numba),
+                        # parallel loops are analysed by numba itself
+                        apart=not (self.shared or self._parallel),
                         fastmath=set(self._fastmath),
                         parallel=self._parallel,
                         inline=self._inline,
@@ -111,6 +117,8 @@ class Kernel:
         """
         source: Any = self._function
         suffix = "_parallel" if self._parallel else ""
+        if self.shared:
+            suffix += "_shared"
         if self._fastmath != FASTMATH:
             suffix += "_" + "_".join(sorted(self._fastmath))
         if self._inline != "never":
@@ -164,6 +172,7 @@ def kernel(
     *,
     fastmath: Iterable[str] = ...,
     parallel: bool = ...,
+    shared: bool = ...,
     inline: str = ...,
     namespace: Callable[[], Mapping[str, Any]] | None = ...,
     plain: Callable[..., Any] | None = ...,
@@ -174,6 +183,7 @@ def kernel(
     *,
     fastmath: Iterable[str] | bool = FASTMATH,
     parallel: bool = False,
+    shared: bool = False,
     inline: str = "never",
     namespace: Callable[[], Mapping[str, Any]] | None = None,
     plain: Callable[..., Any] | None = None,
@@ -195,6 +205,12 @@ def kernel(
     parallel : bool, default False
         Use threads in loops over ``prange`` (import it from this module).  Worth its price only
         where one call takes over a millisecond.
+    shared : bool, default False
+        Whether an array that is written may share memory with another argument, as in
+        ``f(x, step, x)``, or be returned.  All other kernels are compiled on the promise that none
+        does: LLVM would otherwise measure the distance of two arrays before each vectorised loop
+        and run it entry by entry where tiny arrays lie side by side, so that the last bit of a sum
+        depended on where they lie.  The tests look at every call.
     inline : str, default "never"
         numba's own inlining, "never" or "always"; LLVM inlines small kernels anyway.
     namespace : callable, optional
@@ -235,6 +251,7 @@ def kernel(
             function._function if isinstance(function, Kernel) else function,
             fastmath=flags,
             parallel=parallel,
+            shared=shared,
             inline=inline,
             namespace=namespace,
             plain=plain,
@@ -316,7 +333,22 @@ def _import_numba() -> Any:
 # The cache --------------------------------------------------------------------------------------
 
 
-def _decorate(numba: Any, function: Callable[..., Any], **options: Any) -> Any:
+@functools.cache
+def _pipeline() -> type[Any]:
+    """numba's compiler, told that arguments share no memory."""
+    from numba.core.compiler import Compiler
+
+    class Apart(Compiler):
+        def define_pipelines(self) -> Any:
+            self.state.flags.noalias = True
+            return super().define_pipelines()
+
+    return Apart
+
+
+def _decorate(numba: Any, function: Callable[..., Any], *, apart: bool, **options: Any) -> Any:
+    if apart:
+        options["pipeline_class"] = _pipeline()
     folder = cache_folder()
     if folder is not None:
         # Only around the decoration: the user's own numba functions keep their cache.

@@ -87,7 +87,7 @@ class Cost:
 
         Where no row has two costs: the range, or 1.
         """
-        steps = np.concatenate([row_steps(block, np.empty(len(block))) for block in self._some()])
+        steps = np.concatenate([_row_steps(block) for block in self._some()])
         steps = steps[steps < np.inf]
         return float(np.median(steps)) if steps.size else (self.spread or 1.0)
 
@@ -146,7 +146,12 @@ def row_steps(C, out):
             elif first < value < second:
                 second = value
         out[i] = second - first if second < np.inf else np.inf
-    return out
+
+
+def _row_steps(block: Array) -> Array:
+    steps = np.empty(len(block))
+    row_steps(block, steps)
+    return steps
 
 
 def _step(count: int) -> int:

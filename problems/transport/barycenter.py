@@ -278,7 +278,7 @@ class Barycenter(Problem):
 
     # ---- instances -------------------------------------------------------------------------------
     @classmethod
-    def random(cls, n: int = 32, count: int = 3, eps: float = 0.02, *, seed: int = 0) -> Barycenter:
+    def random(cls, n: int = 20, count: int = 3, eps: float = 0.02, *, seed: int = 0) -> Barycenter:
         """Draw bell curves on the unit interval.
 
         Parameters

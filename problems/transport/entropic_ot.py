@@ -262,7 +262,7 @@ class EntropicOT(Balanced, Problem):
     @classmethod
     def random(
         cls,
-        n: int = 32,
+        n: int = 30,
         m: int | None = None,
         dim: int = 2,
         eps_rel: float = 0.05,

@@ -268,7 +268,7 @@ class UnbalancedOT(Problem):
     @classmethod
     def random(
         cls,
-        n: int = 32,
+        n: int = 20,
         m: int | None = None,
         eps: float = 0.05,
         tau_a: float = 1.0,

@@ -118,10 +118,11 @@ def modulus(w):
 
 
 @kernel
-def owlqn(C, w, mu, s, lam, equal, least, g, S, Y, rho, recent, numbers, scratch, grids, count):
+def owlqn(C, w, mu, s, lam, equal, least, g, S, Y, rho, recent, numbers, scratch, count):
     """Make up to `count` orthant-wise steps of L-BFGS; ``numbers`` says where it stands."""
     d = C.shape[0]
     N = d * d
+    grids = scratch.reshape(6, d, d)
     pg, step, trial, g_new = scratch[0], scratch[1], scratch[2], scratch[3]
     penalty = mu * lam
     alpha = np.zeros(MEMORY)
@@ -209,13 +210,14 @@ def owlqn(C, w, mu, s, lam, equal, least, g, S, Y, rho, recent, numbers, scratch
 
 
 @kernel
-def adam(C, w, W, mu, s, lam, sigma, equal, least, m, v, rate, first, count, trial, M, inverse):
+def adam(C, w, mu, s, lam, sigma, equal, least, m, v, rate, first, count, trial, M, inverse):
     """Make up to `count` steps of Adam, each with new noise levels; how many, negative if stopped.
 
     The gradient takes the noise level of the step before, as published; it stops in front of a
     step that left the domain of the barrier.
     """
     d = C.shape[0]
+    W = w.reshape(d, d)
     for made in range(count):
         t = first + made + 1
         for i in range(d):

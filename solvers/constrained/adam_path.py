@@ -136,7 +136,7 @@ class AdamPath(Method):
             count = min(end - state.nit, limit - state.steps, CHECK - state.steps % CHECK)
             d = len(prep.C)
             scratch = np.empty(d * d), np.empty((d, d)), np.empty((d, d))
-            data = prep.C, state.x, state.x.reshape(d, d), mu, state.radius, prep.lam, state.sigma
+            data = prep.C, state.x, mu, state.radius, prep.lam, state.sigma
             moments = state.m, state.v, state.rate, state.moments, count
             made = int(adam(*data, prep.equal, prep.least, *moments, *scratch))
             left, made = made < 0, abs(made)

@@ -129,10 +129,9 @@ class OWLQN(Method):
             data = prep.C, state.x, WEIGHTS[state.stage], state.radius, prep.lam
             memory = state.grad, state.S, state.Y, state.rho, state.recent, state.progress
             d = len(prep.C)
-            grids = np.empty((6, d, d))  # and the same memory as vectors
-            scratch = grids.reshape(6, d * d)
+            scratch = np.empty((6, d * d))
             count = min(end - state.nit, self.cap - state.steps)
-            made = int(run(*data, prep.equal, prep.least, *memory, scratch, grids, count))
+            made = int(run(*data, prep.equal, prep.least, *memory, scratch, count))
             state.nit += made
             state.work += made
             state.steps += made

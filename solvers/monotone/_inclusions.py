@@ -55,14 +55,14 @@ def apart(x, y):
     return math.sqrt(total)
 
 
-@kernel
+@kernel(shared=True)
 def ahead(x, value, step, out):
     """``out = x - step value``; out may be x."""
     for i in range(x.size):
         out[i] = x[i] - step * value[i]
 
 
-@kernel
+@kernel(shared=True)
 def anchored(x, anchor, share, value, step, out):
     """``out = x + share (anchor - x) - step value``; out may be x."""
     for i in range(x.size):

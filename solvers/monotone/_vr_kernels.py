@@ -68,7 +68,7 @@ def absorb(x, before, anchor, estimate, step, k, d, out):
     return square, product
 
 
-@kernel
+@kernel(shared=True)
 def ahead(x, value, step, out):
     """``out = x - step value``; out may be x."""
     for i in range(x.size):

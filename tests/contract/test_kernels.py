@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fejer
+from fejer import testing
 from fejer.method import registry
 
 HOME = Path(__file__).resolve().parents[2]
+FEW, MANY = 5, 40  # layouts; sums of Sinkhorn's kernels once depended on them
 
 
 @cache
@@ -39,6 +42,24 @@ def test_a_second_process_compiles_nothing():
 
 def test_two_processes_agree_bit_for_bit():
     assert all_pairs()["points"] == all_pairs(turn=1)["points"]
+
+
+def test_arrays_that_are_written_share_no_memory():
+    assert not all_pairs(disable_jit=True)["broken"]
+
+
+@pytest.mark.parametrize(
+    ("method", "cls"), testing.pairs(), ids=lambda item: getattr(item, "name", item.__name__)
+)
+def test_same_bytes_wherever_the_arrays_lie(method, cls):
+    """Tiny arrays are laid side by side, apart, and in another order."""
+    options = {"tol": 0.0, "max_iter": 1 if method.one_shot else 40}
+    rng, kept, found = np.random.default_rng(0), [], set()
+    for _ in range(MANY if "sinkhorn" in method.name else FEW):
+        kept += [np.empty(size) for size in rng.integers(1, 40, 30)]
+        del kept[:: rng.integers(2, 4)]
+        found.add(fejer.minimize(cls.random(), method=method, **options).x.tobytes())
+    assert len(found) == 1
 
 
 def test_kernels_have_at_most_two_specialisations():
