@@ -15,7 +15,7 @@ from fejer.problem import Problem, as_number, as_vector
 
 from .constrained import _kkt as kkt
 from .constrained import _oracle as oracle
-from .constrained._derivatives import derivative_errors
+from fejer.numerics.differences import derivative_errors
 from .constrained._point import Point
 from .constrained._scipy_call import as_args, bounds_array, constraint_fields
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fejer.errors import OracleError, ProblemError
 from fejer.evidence import EMPTY, Array, Certificate, failed
+from fejer.numerics.differences import derivative_errors
 from fejer.problem import Problem, as_number, as_vector
 
 from ._dual_norms import KINDS, DualNorm
@@ -225,6 +226,21 @@ class DualNormComposite(InclusionForm, Problem):
             lower_bound=fun - gap if self.convex else None,
             details={"gap": gap, "floor": floor},
         )
+
+    def derivative_checks(self, x: Array) -> list[tuple[str, Array, Array]]:
+        """Return what `fejer.check_derivatives` compares: grad with differences of f.
+
+        Parameters
+        ----------
+        x : array, shape (n,)
+            Where.
+
+        Returns
+        -------
+        list of tuple
+        """
+        grad = self.evaluate(x)[1]
+        return [derivative_errors("grad", x, lambda y: self.evaluate(y)[0], grad.dot)]
 
     def auto(self) -> tuple[str, ...]:
         """Return splitting methods for convex f, else the method with momentum."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -130,6 +130,20 @@ class SaddlePoint(Saddle):
             resolvent=None if free else Pair(self.n, self.prox_x, self.prox_y),
             lipschitz=self.lipschitz,
         )
+
+    def derivative_checks(self, x: Array) -> Iterator[tuple[str, list[float], list[float]]]:
+        """Yield what `fejer.check_derivatives` compares, of ``(gx, -gy)`` and both proxes.
+
+        Parameters
+        ----------
+        x : array, shape (n + m,)
+            Where.
+
+        Yields
+        ------
+        tuple
+        """
+        return self.inclusion().derivative_checks(x)
 
     @classmethod
     def random(cls, n: int = 4, m: int = 3, *, seed: int = 0) -> Self:

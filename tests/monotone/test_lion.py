@@ -286,3 +286,10 @@ def test_bad_data(fields, said):
 def test_bad_answers(fields, said):
     with pytest.raises(OracleError, match=said):
         fejer.minimize(fejer.DualNormComposite(**{**GOOD, **fields}))
+
+
+def test_the_gradient_is_checked():
+    problem = fejer.DualNormComposite.random()
+    assert fejer.check_derivatives(problem).ok
+    wrong = problem.replace(grad=lambda x: 1.01 * problem.grad(x))
+    assert not fejer.check_derivatives(wrong).ok

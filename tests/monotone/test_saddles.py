@@ -251,3 +251,13 @@ def test_it_pickles():
         other = pickle.loads(pickle.dumps(problem))
         assert other.fingerprint() == problem.fingerprint()
         assert fejer.minimize(other).x.tobytes() == fejer.minimize(problem).x.tobytes()
+
+
+def test_supplied_pieces_are_checked():
+    problem = fejer.SaddlePoint.random()
+    assert fejer.check_derivatives(problem).ok
+    wrong = problem.replace(gy=lambda x, y: -problem.gy(x, y))
+    assert fejer.check_derivatives(wrong)["monotone F"].error > 1e-3
+    far = problem.replace(prox_x=lambda v, eta: 3 * v)
+    assert fejer.check_derivatives(far)["resolvent, firmly nonexpansive"].error > 1
+    assert not fejer.check_derivatives(problem.replace(lipschitz=1e-3)).ok
