@@ -11,11 +11,11 @@ import numpy as np
 
 from fejer.errors import ProblemError
 from fejer.evidence import EMPTY, Array, Certificate, failed
+from fejer.numerics.differences import derivative_errors
 from fejer.problem import Problem, as_number, as_vector
 
 from .constrained import _kkt as kkt
 from .constrained import _oracle as oracle
-from fejer.numerics.differences import derivative_errors
 from .constrained._point import Point
 from .constrained._scipy_call import as_args, bounds_array, constraint_fields
 
