@@ -106,6 +106,10 @@ class Kernel:
                         inline=self._inline,
                         error_model="numpy",
                         nogil=True,
+                        # A callee that stays outside exists in the machine code of each caller,
+                        # optimised differently, and the loader takes the first that it meets:
+                        # bits would depend on what was compiled and what came from the cache.
+                        forceinline=True,
                     )
         return self._dispatcher
 

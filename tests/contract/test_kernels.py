@@ -44,6 +44,23 @@ def test_two_processes_agree_bit_for_bit():
     assert all_pairs()["points"] == all_pairs(turn=1)["points"]
 
 
+def test_compiled_and_loaded_code_agree(tmp_path):
+    """A kernel that calls long ones, compiled in one process and read from its cache in another."""
+    code = (
+        "import fejer\n"
+        "result = fejer.minimize(fejer.MapFit.random(), method='adam', tol=0.0, max_iter=3)\n"
+        "print(result.x.tobytes().hex())"
+    )
+    environment = os.environ | {"PYTHONPATH": str(HOME), "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", code]
+    first, second = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert first == second
+    assert len(first) > 100
+
+
 def test_arrays_that_are_written_share_no_memory():
     assert not all_pairs(disable_jit=True)["broken"]
 
