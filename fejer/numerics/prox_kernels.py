@@ -23,7 +23,7 @@ def soft(v, t):
 
 
 # Without "reassoc", which would turn (v - top) - theta into v - (top + theta).
-@kernel(fastmath={"contract", "nsz"})
+@kernel(fastmath={"contract", "nsz"}, shared=True)
 def project_simplex(v, total, out):
     """Projection on ``{x >= 0, sum x = total}``; returns the threshold theta of max(v - theta, 0).
 

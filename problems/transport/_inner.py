@@ -22,7 +22,7 @@ def solve(C, inverse, a, log_a, log_b, f, g, tol, most, z, w):
     share = math.exp(log_b)
     for _ in range(most):
         w[:] = 0.0
-        log_rows(C, 0, 0.0, f, g, inverse, a, log_a, z, w)
+        log_rows(C, np.int64(0), 0.0, f, g, inverse, a, log_a, z, w)  # 0 has a type of its own
         violation = 0.0
         for j in range(g.size):
             violation += abs(w[j] - share)

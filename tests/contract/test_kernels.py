@@ -58,7 +58,7 @@ def test_compiled_and_loaded_code_agree(tmp_path):
         for _ in range(2)
     )
     assert first == second
-    assert len(first) > 100
+    assert first.strip()
 
 
 def test_arrays_that_are_written_share_no_memory():
