@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fejer.problems.lowrank.matrix_completion import MatrixCompletion
 from fejer.problems.lowrank.matrix_sensing import MatrixSensing
 from fejer.problems.lowrank.supervised_dictionary import SupervisedDictionary
 
-__all__ = ["digits", "sensing"]
+__all__ = ["digits", "hidden_digits", "hidden_pixels", "sensing"]
 
 
 def sensing(
@@ -73,3 +75,37 @@ def digits(first: int, second: int, rank: int, model: str, xi: float) -> Supervi
     X = data.data[chosen].T / 16.0
     y = (data.target[chosen] == second).astype(int)
     return SupervisedDictionary(X, y, rank, np.ones((1, y.size)), model, xi)
+
+
+def hidden_digits(reg: float, rank: int = 40, seed: int = 0) -> MatrixCompletion:
+    """All of scikit-learn's digits, a picture in each row, half of the pixels hidden.
+
+    Parameters
+    ----------
+    reg : float
+        Weight of the nuclear norm; pixels are between 0 and 16.
+    rank : int, default 40
+        The rank asked for.
+    seed : int, default 0
+        Seed of what is hidden.
+
+    Returns
+    -------
+    MatrixCompletion
+        The problem, 1797 x 64.
+    """
+    from sklearn.datasets import load_digits
+
+    pictures = np.where(hidden_pixels(seed), np.nan, load_digits().data)
+    return MatrixCompletion.from_masked(pictures, rank, reg)
+
+
+def hidden_pixels(seed: int = 0) -> NDArray[np.bool_]:
+    """Return which pixels `hidden_digits` hides, shape (1797, 64).
+
+    Parameters
+    ----------
+    seed : int, default 0
+        Seed.
+    """
+    return np.random.default_rng(seed).random((1797, 64)) < 0.5

@@ -20,12 +20,21 @@ SUITE = Suite(
         *(
             Instance(
                 "MatrixCompletion",
+                "fejer.benchmarks.instances.lowrank:hidden_digits",
+                {"reg": reg},
+                f"digits, half of the pixels hidden, reg {reg:g}",
+            )
+            for reg in (200.0, 50.0)
+        ),
+        *(
+            Instance(
+                "MatrixCompletion",
                 params={"m": n, "n": n, "rank": 4, "reg": reg, "noise": 0.01 if reg else 0.0},
                 label=f"planted rank 4, {n} x {n}, reg {reg:g}",
                 size=0.0 if reg else float(n),
                 family="planted, reg 0",
             )
-            for n, reg in ((100, 0.0), (200, 0.0), (400, 0.0), (200, 1.0))
+            for n, reg in ((100, 0.0), (200, 0.0), (400, 0.0), (200, 2.0))
         ),
     ),
     contenders=(

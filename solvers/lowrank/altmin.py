@@ -34,7 +34,8 @@ RATES = (
 )
 LAST_OF_MANY = 3  # with enough entries no slower rate than this one is tried
 POOR_FIT, KNOWN_FIT, CLEAR_GAP = 1e-2, 1e-5, 5.0
-EXACT_RANK = 24  # largest rank for which a Gram matrix of every row is worth its price
+EXACT_RANK = 24  # largest rank for which a Gram matrix of every row is worth its price;
+MOST_EXACT = 64  # with reg > 0 it is for longer, since acceleration saves more sweeps than it costs
 SINGLE_ENTRIES = 100_000
 PATH_OVER = 1 << 30
 TRIAL = 5  # sweeps after which a cut of the rank must have halved the fit
@@ -91,7 +92,7 @@ class RobustAlternatingMinimisation(Method):
     rows : {"auto", "exact", "pcg", "sketch"}, default "auto"
         How a row is corrected: Gram matrix and Cholesky; a few conjugate gradients with a diagonal
         preconditioner; or with that of a random sketch of the regression, as published.
-        ``"auto"``: exact up to rank 24, ``"pcg"`` above.
+        ``"auto"``: exact up to rank 24, or 64 where reg > 0, ``"pcg"`` above.
     steps : int, default 2
         Conjugate gradients a row.
     memory : int, default 5
@@ -188,6 +189,8 @@ class RobustAlternatingMinimisation(Method):
             for c in range(problem.rank + 1)
         ]
         rungs = (next(i for i, (least, _, _) in enumerate(RATES) if s >= least) for s in shares)
+        if problem.reg > 0:  # convex but for the bound on the rank: no path has to find the way
+            rungs = (0 for _ in shares)
         return _Prep(
             orders,
             scale,
@@ -228,8 +231,9 @@ class RobustAlternatingMinimisation(Method):
         return state.still >= STILL
 
     # ---- one sweep ---------------------------------------------------------------------------
-    def _exact(self, rank: int) -> bool:
-        return self.rows == "exact" or (self.rows == "auto" and rank <= EXACT_RANK)
+    def _exact(self, prep: _Prep, rank: int) -> bool:
+        most = MOST_EXACT if prep.reg > 0 and self.memory else EXACT_RANK
+        return self.rows == "exact" or (self.rows == "auto" and rank <= most)
 
     def _weight(self, prep: _Prep, state: AltMinState) -> tuple[float, bool]:
         """Ridge weight of this sweep, and whether the path is over."""
@@ -240,7 +244,7 @@ class RobustAlternatingMinimisation(Method):
         lam, state.lam = state.lam, rate * state.lam
         # Acceleration takes the rest of the path in one step, unless the path still separates.
         early = (2e-3 if rate <= 0.3 else 2e-4 if rate < 0.85 else 1e-10) * prep.s0
-        if self.memory and self._exact(state.rank) and not state.gap and lam <= early:
+        if self.memory and self._exact(prep, state.rank) and not state.gap and lam <= early:
             lam = end
             state.lam = 0.0
         return max(lam, end), lam <= end
@@ -255,7 +259,7 @@ class RobustAlternatingMinimisation(Method):
         U, V = wide_U[:, :rank].copy(), wide_V[:, :rank].copy()
         lam, over = self._weight(prep, state)
         memory = state.memory
-        if over and self.memory and self._exact(rank) and memory is None:
+        if over and self.memory and self._exact(prep, rank) and memory is None:
             memory = state.memory = AndersonMemory.empty(V.size, self.memory)
         point = None
         if memory is not None:
@@ -296,7 +300,7 @@ class RobustAlternatingMinimisation(Method):
         state: AltMinState,
     ) -> tuple[float, float]:
         rank = state.rank
-        if self._exact(rank):
+        if self._exact(prep, rank):
             work = _sweeps.workspace(rank, fixed.dtype)
             told = _sweeps.half_sweep(*order, fixed, moving, lam, *work)
         else:
