@@ -102,7 +102,8 @@ class ConstrainedBilevel(ConstrainedForm):
     Cost of a certificate: a singular value decomposition of (m, n + m), or LSMR where n + m > 400;
     without `hess_f` 2 (n + m) gradients.
 
-    Pitfalls: a lower level that is not convex has KKT points that are no solutions; that is noticed
+    Pitfalls: distances from constraints are absolute, in units of y: choose units in which 1e-6 is
+    little. A lower level that is not convex has KKT points that are no solutions; that is noticed
     only where its curvature is negative. Points with F lower than the optimum are common among
     points that are almost stationary below: trust `fun` to the accuracy of the certificate only.
 

@@ -14,6 +14,7 @@ from fejer.benchmarks.instances.constrained_bilevel import (
     coupled_solution,
     quadratic_bilevel,
 )
+from fejer.problems.bilevel import _stationarity
 from fejer.problems.bilevel._constrained_example import ConstrainedExample
 from tests.bilevel.twin_constrained import DISC, four_numbers
 
@@ -73,7 +74,7 @@ def test_moved_points_fail():
         problem = fejer.ConstrainedBilevel(**ConstrainedExample.draw(2, 3, 2, seed))
         result = fejer.minimize(problem, method="kkt-implicit", tol=1e-10)
         assert result.success
-        for i in range(40):
+        for i in range(20):
             direction = rng.standard_normal(5)
             step = 1e-9
             while max(four_numbers(problem, result.x + step * direction)) < 3e-6:
@@ -82,7 +83,7 @@ def test_moved_points_fail():
             for witness in (result.witness, hostile[i % len(hostile)]):
                 assert not problem.judge(w, witness).holds(1e-6)
                 count += 1
-    assert count == 320
+    assert count == 160
 
 
 @pytest.mark.parametrize("name", list(OPTIMA))
@@ -167,7 +168,7 @@ def test_noise_of_differences_is_no_curvature():
 
 
 def test_large_problems_are_judged_by_products():
-    n = 600
+    n = 200
     problem, w = coupled(n), coupled_solution(n)
     assert problem.judge(w).value < 1e-11
     for fields in ({}, {"hess_f": None}):
@@ -276,3 +277,46 @@ def test_nonlinear_constraints():
     np.testing.assert_allclose(result.x, w, atol=1e-5)
     with pytest.raises(fejer.MethodError, match="not linear"):
         fejer.minimize(problem, method="kkt-implicit")
+
+
+def test_least_squares_by_products_agree_with_the_direct_ones(monkeypatch):
+    rng = np.random.default_rng(6)
+    cases = []
+    for name, points in OPTIMA.items():
+        problem = classic(name)
+        low, high = (np.clip(bound, -12, 12) for bound in problem.box)
+        cases += [(problem, np.array(w)) for w in points]
+        cases += [(problem, problem.project(rng.uniform(low, high))) for _ in range(8)]
+    for seed in range(5):
+        problem = fejer.ConstrainedBilevel(**ConstrainedExample.draw(2, 3, 2, seed))
+        cases += [(problem, problem.project(rng.uniform(-2, 2, 5))) for _ in range(8)]
+    direct = [problem.judge(w) for problem, w in cases]
+    monkeypatch.setattr(_stationarity, "DIRECT", 0)
+    equal = 0
+    for (problem, w), one in zip(cases, direct, strict=True):
+        other = problem.judge(w).details["upper_stationarity"]
+        wanted = one.details["upper_stationarity"]
+        assert other >= wanted * (1 - 1e-4) - 1e-6
+        if one.details["weakly_active"] == 0:
+            assert other == pytest.approx(wanted, rel=1e-5, abs=1e-7)
+            equal += 1
+    assert equal > 40
+
+
+def test_multipliers_that_are_not_unique():
+    """Of 4 active rows in 3 variables every extreme choice counts, and no witness helps."""
+    problem = fejer.ConstrainedBilevel(**ConstrainedExample.draw(1, 3, 4, 3))
+    w = fejer.minimize(problem, [1.11185588, 0, 0, 0], method="kkt-implicit").x
+    assert problem.judge(w).value < 1e-6
+    corner = problem.project(np.array([1.11185588, 0.02970742, 0.09167709, -0.34288863]))
+    exact = np.linalg.solve(np.hstack([np.asarray(problem.Gx), np.asarray(problem.Gy)]), problem.h)
+    np.testing.assert_allclose(exact, corner, atol=1e-6)
+    certificate = problem.judge(exact)
+    assert certificate.details["choices_of_multipliers"] == 2
+    assert certificate.value > 1e-2
+    # This choice alone is stationary there, while F falls to the right.
+    lucky = np.array([5.7599952, 0.90236026, 0.0, 0.55439793])
+    assert not problem.judge(exact, {"multipliers": lucky}).holds(1e-2)
+    rows = np.random.default_rng(7).standard_normal((40, 3))
+    many = problem.replace(Gx=np.zeros((40, 1)), Gy=rows, h=np.zeros(40), equality=False)
+    assert "too many multipliers" in many.judge(np.zeros(4)).reason
