@@ -131,7 +131,9 @@ class LowerLevel(Oracles):
         r = norm(upper.grad_y - self.hessian(x, y)(q))
         lower_floor, adjoint_floor = self.rounding(x, y, q)
         J = self.cross(x, y, q, chart=chart)
-        z = -J.product if upper.grad_x is None else upper.grad_x - J.product
+        z = -J.product
+        if upper.grad_x is not None:
+            z = z + upper.grad_x * (self.chart_rate(x) if chart else 1.0)
         inverse = 1.0 / c.mu if c.mu > 0 else math.inf
 
         def bound(residual: float, linear: float, amplify: float) -> float:
@@ -141,7 +143,7 @@ class LowerLevel(Oracles):
             if c.hessian * e * inverse < 0.5:
                 reach = min(reach, amplify / (1 - c.hessian * e * inverse))
             reach += J.lipschitz * e * inverse
-            return reach * push + (J.change + c.upper_cross) * e + J.floor
+            return reach * push + J.change * e + self.cross_change(x, y, e, chart=chart) + J.floor
 
         residual = norm(lower)
         attained = residual + lower_floor, r + adjoint_floor
@@ -154,7 +156,8 @@ class LowerLevel(Oracles):
         turn = self.upper_change(x, y, e)
         published = (J.norm * c.hessian * inverse + J.lipschitz) * slope * e
         published += (J.norm + J.lipschitz * e) * turn
-        published = inverse * (published + J.norm * attained[1]) + c.upper_cross * e + J.floor
+        published = inverse * (published + J.norm * attained[1]) + J.floor
+        published += self.cross_change(x, y, e, chart=chart)
         published = math.inf if math.isnan(published) else published
         third = min(c.hessian * e * e / 2, 2 * c.lipschitz * e) * inverse if c.hessian else 0.0
         # On the way from y to y* the change of H grows with the distance where H is Lipschitz.

@@ -121,6 +121,10 @@ class Oracles(Problem):
         """Bound ``||grad_y F(y') - grad_y F(y)||`` over ``||y' - y|| <= distance``."""
         return self.constants(x).upper * distance
 
+    def cross_change(self, x: Array, y: Array, distance: float, *, chart: bool = False) -> float:
+        """Bound the change of ``grad_x F``, in x or t, over ``||y' - y|| <= distance``."""
+        return self.constants(x).upper_cross * distance
+
     def lower_step(self, x: Array, y: Array, gradient: Array, goal: float, unit: float) -> Step:
         """Make the gradient of ``f(x, .)`` smaller; see `newton_step`."""
         return newton_step(self, x, y, gradient, goal, unit)  # type: ignore[arg-type]

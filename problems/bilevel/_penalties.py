@@ -63,6 +63,10 @@ class Penalties(LowerLevel):
         low, high = np.exp(self.lower), np.exp(self.upper)
         return s * (low - p) / ((p + s) * (low + s)), s * (high - p) / ((p + s) * (high + s))
 
+    def chart_rate(self, x: Array) -> Array:
+        """Return ``dx/dt = (p + s)^2/(p s)``."""
+        return np.asarray(self.weights(x, True) / np.exp(x))
+
     def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
         """Return ``w_k sum over g(i) = k of y_i q_i`` with w = dp/dx or dp/dt."""
         w = self.weights(x, chart)
@@ -86,7 +90,14 @@ class Penalties(LowerLevel):
         def build() -> Any:
             columns, classes = self.X_train.shape[1], self.classes
             j, k = np.divmod(np.arange(columns * classes), classes)
-            named = {"scalar": 0 * j, "feature": j, "class": k, "weight": j * classes + k}
+            named = {
+                "scalar": 0 * j,
+                "loo": 0 * j,
+                "gcv": 0 * j,
+                "feature": j,
+                "class": k,
+                "weight": j * classes + k,
+            }
             return named[self.mode] if isinstance(self.mode, str) else self.mode[j]
 
         return self.fact("groups", ("X_train", "mode"), build)

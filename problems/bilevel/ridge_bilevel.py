@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fejer.errors import ProblemError
 from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
 from fejer.problem import as_number, as_vector
 
-from ._assessment import ROUNDING, Constants, Upper, norm
+from . import _left_out as criteria
+from ._assessment import ROUNDING, Constants, Cross, Upper, norm
 from ._penalties import Penalties
 from ._quadratic_lower import QuadraticLower
-from ._sampling import SampledData
+from ._sampling import Part, SampledData
 
 __all__ = ["RidgeBilevel"]
 
@@ -37,12 +39,14 @@ class RidgeBilevel(SampledData, Penalties, QuadraticLower):
         Training data; dense, sparse or an operator.
     y_train : array_like, shape (n_t,)
         Training targets.
-    X_val : matrix, shape (n_v, m)
-        Validation data.
-    y_val : array_like, shape (n_v,)
+    X_val : matrix, shape (n_v, m), optional
+        Validation data; None with ``mode="loo"`` and ``mode="gcv"``, which need none.
+    y_val : array_like, shape (n_v,), optional
         Validation targets.
-    mode : {"scalar", "feature"} or array_like of int, shape (m,), default "scalar"
+    mode : {"scalar", "feature", "loo", "gcv"} or array_like of int, shape (m,), default "scalar"
         One penalty for all columns, one for each, or the number 0 .. n-1 of each column's penalty.
+        ``"loo"`` and ``"gcv"``: one penalty, by leave-one-out or generalised cross-validation of
+        the training data.
     lower, upper : float, default -12 and 4
         Box of the logarithms of the penalties; within -300 .. 300.
     scale : float, default 1.0
@@ -66,6 +70,12 @@ class RidgeBilevel(SampledData, Penalties, QuadraticLower):
     ``details["grad_norm_upper"]`` is the absolute projected norm in x plus its bound. It is a
     necessary condition (``rigorous`` is False): Phi is not convex.
 
+    Without validation data ``F = 1/(2 n_t) sum_i (r_i/(1 - h_i))^2``, ``r = X_train y - y_train``
+    and h the diagonal of the hat matrix at x, or its mean; F0 is ``||y_train||^2/(2 n_t)``. Both
+    come from one singular value decomposition, with the same bounds. Pitfall: where training data
+    can be interpolated (n_t <= m), r and 1 - h vanish with the penalty p, and the bound grows like
+    ``p^-3``: a certificate is out of reach at tiny penalties.
+
     Cost: a factorisation of the smaller side of X_train at each new x up to 1500 (Cholesky, or
     Woodbury where n_t < m), conjugate gradients beyond. Memory: the data and that square.
 
@@ -80,24 +90,38 @@ class RidgeBilevel(SampledData, Penalties, QuadraticLower):
 
     X_train: Any
     y_train: Array
-    X_val: Any
-    y_val: Array
+    X_val: Any = None
+    y_val: Any = None
     mode: Any = "scalar"
     lower: float = -12.0
     upper: float = 4.0
     scale: float = 1.0
 
+    modes: ClassVar[tuple[str, ...]] = ("scalar", "feature", *criteria.CRITERIA)
+
     def __post_init__(self) -> None:
         X = Matrix.of(self.X_train, "X_train")
-        V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
-        self.set(
-            X_train=X,
-            y_train=as_vector(self.y_train, "y_train", size=X.shape[0]),
-            X_val=V,
-            y_val=as_vector(self.y_val, "y_val", size=V.shape[0]),
-            scale=as_number(self.scale, "scale", above=0),
-        )
+        self.set(X_train=X, y_train=as_vector(self.y_train, "y_train", size=X.shape[0]))
+        if self._left_out:
+            for name in ("X_val", "y_val"):
+                if getattr(self, name) is not None:
+                    raise ProblemError(f'{name}: expected None with mode="{self.mode}"')
+            if min(X.shape) > DIRECT:
+                text = f"expected a smaller side of X_train of at most {DIRECT}"
+                raise ProblemError(f'mode: {text} with "{self.mode}", got {X.shape}')
+        else:
+            V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
+            self.set(X_val=V, y_val=as_vector(self.y_val, "y_val", size=V.shape[0]))
+        self.set(scale=as_number(self.scale, "scale", above=0))
         self.set_box()
+
+    @property
+    def _left_out(self) -> bool:
+        return isinstance(self.mode, str) and self.mode in criteria.CRITERIA
+
+    def _factors(self, x: Array) -> criteria.Factors:
+        parts = self.X_train.fact("left out", lambda: criteria.decompose(self.X_train.toarray()))
+        return criteria.factors(parts, math.exp(x[0]), self.mode)
 
     @classmethod
     def random(
@@ -158,8 +182,14 @@ class RidgeBilevel(SampledData, Penalties, QuadraticLower):
         return Constants(
             mu=least + float(penalties.min()),
             lipschitz=self.X_train.spectral_norm() ** 2 / rows + float(penalties.max()),
-            upper=self.X_val.spectral_norm() ** 2 / self.X_val.shape[0],
+            upper=self._upper_constant(x),
         )
+
+    def _upper_constant(self, x: Array) -> float:
+        if not self._left_out:
+            return float(self.X_val.spectral_norm() ** 2 / self.X_val.shape[0])
+        largest = float(self._factors(x).d.max()) * self.X_train.spectral_norm()
+        return largest * largest / self.X_train.shape[0]
 
     def lower_gradient(self, x: Array, y: Array) -> Array:
         """Return ``X_train'(X_train y - y_train)/n_t + p y``."""
@@ -173,6 +203,8 @@ class RidgeBilevel(SampledData, Penalties, QuadraticLower):
 
     def upper_level(self, x: Array, y: Array) -> Upper:
         """Return the validation loss and its gradient."""
+        if self._left_out:
+            return self._criterion(x, y)[0]
         V = self.X_val
         residual = V.matvec(y) - self.y_val
         error = ROUNDING * (V.abs_matvec(y) + np.abs(self.y_val))
@@ -180,13 +212,54 @@ class RidgeBilevel(SampledData, Penalties, QuadraticLower):
         floor = float(error @ (np.abs(residual) + 0.5 * error)) / V.shape[0] + ROUNDING * fun
         return Upper(fun, V.rmatvec(residual) / V.shape[0], floor)
 
+    def _criterion(self, x: Array, y: Array) -> tuple[Upper, float]:
+        residual = self.X_train.matvec(y) - self.y_train
+        return criteria.left_out(self.X_train, residual, self._factors(x))
+
+    def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
+        """Return ``J'q``, with the rounding error of ``grad_x F`` where there is such a term."""
+        found = super().cross(x, y, q, chart=chart)
+        if not self._left_out:
+            return found
+        rate = float(self.chart_rate(x)[0]) if chart else 1.0
+        return found._replace(floor=found.floor + rate * self._criterion(x, y)[1])
+
+    def cross_change(self, x: Array, y: Array, distance: float, *, chart: bool = False) -> float:
+        """Bound the change of ``grad_x F`` on a ball."""
+        if not self._left_out:
+            return 0.0
+        residual = self.X_train.matvec(y) - self.y_train
+        moved = self.X_train.spectral_norm() * distance
+        rate = float(self.chart_rate(x)[0]) if chart else 1.0
+        return rate * criteria.change(self._factors(x), residual, moved)
+
+    def null_value(self) -> float:
+        """Return F at y = 0; of the criteria without validation data, where h is 0, too."""
+        if self._left_out:
+            return 0.5 * float(self.y_train @ self.y_train) / self.y_train.size
+        return super().null_value()
+
+    def sample_sizes(self) -> tuple[int, int]:
+        """Return the rows; 1 where the criterion needs all of them."""
+        return (1, 1) if self._left_out else super().sample_sizes()
+
+    def part(self, lower: Any, upper: Any) -> Part:
+        """Return the problem with some rows; the whole where the criterion needs all."""
+        return Part(self) if self._left_out else super().part(lower, upper)
+
     def rounding(self, x: Array, y: Array, q: Array) -> tuple[float, float]:
         """Bound the rounding errors of the two residuals."""
-        X, V, penalties = self.X_train, self.X_val, self.penalties(x)
+        X, penalties = self.X_train, self.penalties(x)
         terms = X.abs_matvec(y) + np.abs(self.y_train) + np.abs(X.matvec(y) - self.y_train)
         lower = X.abs_rmatvec(terms) / X.shape[0] + penalties * np.abs(y)
-        terms = V.abs_matvec(y) + np.abs(self.y_val) + np.abs(V.matvec(y) - self.y_val)
-        upper = V.abs_rmatvec(terms) / V.shape[0] + penalties * np.abs(q)
+        if self._left_out:
+            known = self._factors(x)
+            upper = X.abs_rmatvec((1 + 2 * known.error / ROUNDING) * known.d**2 * terms)
+            upper = upper / X.shape[0] + penalties * np.abs(q)
+        else:
+            V = self.X_val
+            terms = V.abs_matvec(y) + np.abs(self.y_val) + np.abs(V.matvec(y) - self.y_val)
+            upper = V.abs_rmatvec(terms) / V.shape[0] + penalties * np.abs(q)
         upper += X.abs_rmatvec(X.abs_matvec(q)) / X.shape[0]
         return ROUNDING * norm(lower), ROUNDING * norm(upper)
 

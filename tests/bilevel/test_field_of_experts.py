@@ -158,7 +158,7 @@ def test_windows_and_their_adjoint():
 
 
 def test_points_without_effect_are_refused():
-    problem = F.random(2, 8, 8, 2, 3, lower=-12.0, upper=4.0)
+    problem = F.random(2, 8, 8, 2, 3, noise=1.0, lower=-12.0, upper=4.0)
     x, rng = problem.initial_point(), np.random.default_rng(6)
     filters = problem.unpack(x)[2]
     low, k = np.full(2, -12.0), 2
