@@ -33,10 +33,10 @@ def seconds_per_sweep(problem: MatrixCompletion, use_cg: bool, sweeps: int = 5) 
         Seconds of processor time for one.
     """
     from implicit.cpu.als import AlternatingLeastSquares
-    from scipy.sparse import csr_array
+    from scipy.sparse import csr_matrix
 
     weights = np.abs(problem.values).astype(np.float32)
-    entries = csr_array((weights, (problem.rows, problem.cols)), shape=problem.shape)
+    entries = csr_matrix((weights, (problem.rows, problem.cols)), shape=problem.shape)
 
     def run(count: int) -> float:
         model = AlternatingLeastSquares(
