@@ -92,7 +92,7 @@ def test_optimum_is_that_of_a_search(name, method):
     result = fejer.minimize(problem, method=method)
     assert result.success or (name == "wide gcv" and result.x[0] < -5)
     x = result.x[0]
-    if -12 < x < 4:
+    if result.success and -12 < x < 4:
         ends = max(x - 0.5, -12), min(x + 0.5, 4)
         found = minimize_scalar(
             lambda u: float(phi(problem, u)), bounds=ends, method="bounded", options={"xatol": 1e-9}
