@@ -88,11 +88,11 @@ def test_gap_bounds_the_distance_from_the_best_of_many_starts(case):
     """scipy's L-BFGS with finite differences of the twin: another method, another objective."""
     from scipy.optimize import minimize
 
-    problem = SupervisedDictionary.random(4, 9, 1, **case, covariates=1)
+    problem = SupervisedDictionary.random(3, 8, 1, **case, covariates=1)
     rng = np.random.default_rng(7)
     best = min(
         minimize(lambda x: objective(problem, x), rng.standard_normal(problem.size)).fun
-        for _ in range(6)
+        for _ in range(4)
     )
     scale = problem.y.size * np.log(problem.n_classes)
     result = fejer.minimize(problem, tol=1e-10)
