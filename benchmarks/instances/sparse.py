@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from fejer.problems.sparse.box_least_squares import BoxLeastSquares
 from fejer.problems.sparse.label_propagation import LabelPropagation
 from fejer.problems.sparse.sparse_logistic import SparseLogistic
+from fejer.problems.sparse.sparse_multinomial import SparseMultinomial
 
 __all__ = [
+    "edge_squares",
     "lattice_labels",
     "moon_labels",
     "nonnegative_squares",
+    "scaled_classes",
     "scaled_logistic",
     "scaled_squares",
 ]
@@ -94,6 +97,64 @@ def scaled_logistic(n: int = 1000, p: int = 10_000, *, seed: int = 1) -> SparseL
     A, w, draws = _features(n, p, seed)
     y = np.sign(A @ w) * np.sign(draws.rand(n) - 0.1)
     return SparseLogistic(A, np.where(y == 0, 1.0, y), 0.0)
+
+
+def scaled_classes(
+    n: int = 1000, p: int = 1000, n_classes: int = 50, *, seed: int = 1
+) -> SparseMultinomial:
+    """Draw the same features with noisy classes, without a penalty.
+
+    Parameters
+    ----------
+    n, p, n_classes : int
+        Samples, features and classes.
+    seed : int, default 1
+        Seed of the generator.
+
+    Examples
+    --------
+    >>> scaled_classes(60, 20, 3).n_classes
+    3
+    """
+    A, _, draws = _features(n, p, seed)
+    y = np.argmax(A @ draws.randn(p, n_classes) + draws.randn(n, n_classes), axis=1)
+    y = np.unique(y, return_inverse=True)[1].reshape(-1)  # a class that nobody is in is none
+    labels: Any = y
+    return SparseMultinomial(A, labels, 0.0)
+
+
+def edge_squares(problem: LabelPropagation) -> BoxLeastSquares:
+    """Return labels on a graph as least squares with one row for each edge.
+
+    The same objective up to a constant, in a form that takes blocks of any kind.
+
+    Parameters
+    ----------
+    problem : LabelPropagation
+        Graph and labels.
+
+    Examples
+    --------
+    >>> labels = lattice_labels(10, 5)
+    >>> edge_squares(labels).X.shape[1] == labels.size
+    True
+    """
+    from scipy.sparse import csc_array, triu
+
+    edges: Any = triu(problem.graph.native, 1).tocoo()
+    at = np.cumsum(problem.unknown) - 1
+    known = np.where(problem.unknown, 0.0, np.nan_to_num(problem.labels))
+    root = np.sqrt(edges.data)
+    rows = np.arange(root.size)
+    inner = [(end, sign) for end, sign in ((edges.row, 1.0), (edges.col, -1.0))]
+    parts = [(problem.unknown[end], end, sign) for end, sign in inner]
+    data = np.concatenate([sign * root[free] for free, _, sign in parts])
+    index = np.concatenate([rows[free] for free, _, _ in parts])
+    column = np.concatenate([at[end[free]] for free, end, _ in parts])
+    X = csc_array((data, (index, column)), shape=(root.size, int(problem.unknown.sum())))
+    y = root * (known[edges.col] - known[edges.row])
+    there = np.diff(X.tocsr().indptr) > 0
+    return BoxLeastSquares(X.tocsr()[there], y[there], lower=-np.inf)
 
 
 def lattice_labels(size: int = 50, known: int = 100, *, seed: int = 1) -> LabelPropagation:

@@ -45,6 +45,7 @@ class Ordered:
         self.lower = frozen(np.full(l1.size, -np.inf))
         self.upper = frozen(np.full(l1.size, np.inf))
         self.norms = np.sqrt(X.column_sq_norms())
+        self.members = [np.flatnonzero(y == k) for k in range(self.steps + 1)]
 
     def null_thresholds(self) -> Array:
         """The best alpha where psi is 0: logits of the cumulative frequencies."""
@@ -98,20 +99,43 @@ class Ordered:
         return self.loss(self.product(w)) + self.penalty(w)
 
     def hessian(self, fit: Array, chosen: NDArray[np.intp]) -> Array:
-        """The Hessian of the loss over the chosen coordinates: a sum of three Gram matrices."""
+        """The Hessian of the loss over the chosen coordinates, which ascend.
+
+        All coordinates of a feature see a sample through the same number, so that three Gram
+        matrices of each class, of the features and a column of ones, hold everything.
+        """
         below, above, between = (np.zeros(self.n) for _ in range(3))
         ordered_curvature(fit.reshape(self.n, self.steps), self.y, below, above, between)
         alpha = chosen[chosen < self.steps]
         step, column = np.divmod(chosen[chosen >= self.steps] - self.steps, self.p)
-        values = self.X.columns(column).toarray() if column.size else np.empty((self.n, 0))
-        y = self.y[:, None]
-        # eta_{y-1} and eta_y hang on psi_l where l <= their index, and on their own alpha.
-        low = np.hstack([alpha == y - 1.0, values * (step <= y - 1)])
-        high = np.hstack([alpha == y + 0.0, values * (step <= y)])
-        roots = (np.sqrt(weight / self.n)[:, None] for weight in (below, above, between))
-        parts = zip(roots, (low, high, high - low), strict=True)
-        rows = np.vstack([root * part for root, part in parts])
-        return np.asarray(rows.T @ rows)
+        columns, at = np.unique(column, return_inverse=True)
+        at = at.reshape(-1) + 1  # behind the column of ones
+        rows = np.ones((self.n, columns.size + 1))
+        if columns.size:
+            rows[:, 1:] = self.X.columns(columns).toarray()
+        A, B, V = (self._grams(rows, weight / self.n) for weight in (below, above, between))
+        # eta_{y-1} and eta_y hang on psi_l where l is at most their index, and on their own alpha.
+        tails = np.cumsum((A[1:] + B[:-1])[::-1], axis=0)[::-1]
+        one, two = at[:, None], at
+        H = np.empty((chosen.size, chosen.size))
+        first, m = alpha[:, None], alpha.size
+        H[m:, m:] = tails[np.maximum(step[:, None], step), one, two]
+        H[m:, m:] += (step[:, None] == step) * V[step, one, two]
+        H[:m, m:] = (step <= first) * (A[1:] + B[:-1])[first, 0, at]
+        H[:m, m:] += ((step == first) * 1.0 - (step == first + 1)) * V[step, 0, at]
+        H[m:, :m] = H[:m, m:].T
+        own = (A[1:] + B[:-1] + V[1:] + V[:-1])[:, 0, 0]
+        H[:m, :m] = (first == alpha) * own[alpha]
+        H[:m, :m] -= (first + 1 == alpha) * V[alpha, 0, 0] + (first == alpha + 1) * V[first, 0, 0]
+        return H
+
+    def _grams(self, rows: Array, weight: Array) -> Array:
+        """``rows' diag(weight) rows`` over the samples of each class."""
+        out = np.empty((self.steps + 1, rows.shape[1], rows.shape[1]))
+        for k in range(self.steps + 1):
+            part = np.sqrt(weight[self.members[k]])[:, None] * rows[self.members[k]]
+            out[k] = part.T @ part
+        return out
 
     def centred(self, w: Array, free: NDArray[np.intp]) -> tuple[Array, Array, float, Array]:
         """Move free coordinates to their optimum, the others fixed, by damped Newton steps.

@@ -117,33 +117,30 @@ def solve_forest(
             if j != i and member[j] == 1:
                 degree += 1
         parent[i] = degree
-    head = 0
+    # Each leaf is eliminated, then at once the node it hung on if that has become a leaf: walking
+    # along paths stays among neighbours in memory.
     tail = 0
     for at in range(chosen.size):
         i = chosen[at]
-        if parent[i] <= 1:
+        while member[i] == 1 and parent[i] <= 1:
             queue[tail] = i
             tail += 1
-    while head < tail:
-        i = queue[head]
-        head += 1
-        member[i] = 2  # eliminated
-        found = -1
-        a = 0.0
-        for k in range(indptr[i], indptr[i + 1]):
-            j = indices[k]
-            if j != i and member[j] == 1:
-                found = j
-                a = data[k]
-        weight[i] = a
-        if found >= 0:
+            member[i] = 2  # eliminated
+            found = -1
+            a = 0.0
+            for k in range(indptr[i], indptr[i + 1]):
+                j = indices[k]
+                if j != i and member[j] == 1:
+                    found = j
+                    a = data[k]
+            weight[i] = a
+            parent[i] = found
+            if found < 0:
+                break
             pivot[found] -= a * a / pivot[i]
             h[found] -= a / pivot[i] * h[i]
             parent[found] -= 1
-            if parent[found] == 1:
-                queue[tail] = found
-                tail += 1
-        parent[i] = found
+            i = found
     for at in range(tail - 1, -1, -1):
         i = queue[at]
         value = h[i]

@@ -156,6 +156,21 @@ def test_lam_max_is_where_slopes_vanish(name, sparse):
     assert fejer.minimize(problem.replace(lam=0.9 * top), tol=1e-10).support.size > 0
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_derivatives_are_those_of_differences(name):
+    problem, result = solved(name)
+    model = problem.model()
+    x = next(feasible_moves(problem, result.x, 0.05, 1))
+    gradient = lambda x: -model.adjoint(model.pull(model.product(x)))  # noqa: E731
+    fun = lambda x: model.loss(model.product(x))  # noqa: E731
+    chosen = np.sort(np.random.default_rng(0).permutation(x.size)[: max(5, x.size // 3)])
+    moves = 1e-5 * np.eye(x.size)[chosen]
+    slope = np.array([fun(x + e) - fun(x - e) for e in moves]) / 2e-5
+    np.testing.assert_allclose(gradient(x)[chosen], slope, atol=1e-8)
+    H = np.array([gradient(x + e) - gradient(x - e) for e in moves])[:, chosen] / 2e-5
+    np.testing.assert_allclose(model.hessian(model.product(x), chosen), H, atol=1e-7)
+
+
 def test_hyperplanes_that_cross_at_a_sample():
     problem, result = solved("plain")
     middle = int(np.flatnonzero(problem.y == 1)[0])
