@@ -124,7 +124,16 @@ def iterate(
         if numbers[LEAST] > 0.0:
             apart = size_of(half, snapshot)
             if apart > 0.0:
-                numbers[SQUARES] += (size_of(mean, nought) / apart) ** 2
+                seen = size_of(mean, nought) / apart
+                if step * seen > 1.0 and step > numbers[LEAST]:
+                    # Several times what chance explains: the region is new. Back to what is known.
+                    numbers[SQUARES] = seen**2
+                    numbers[LOOKED] = 1.0
+                    numbers[STEP] = adapted(numbers, chance)
+                    x[:] = snapshot
+                    made += 1
+                    continue
+                numbers[SQUARES] += seen**2
                 numbers[LOOKED] += 1.0
         ahead(base, exact, step, x)
         ahead(x, mean, step, x)
@@ -183,7 +192,9 @@ class VRExtragradient(Method):
         does not declare are estimated. Then the step is ``0.99 p^(1/2)`` over the local constant:
         the root mean square of ``||F_S(h) - F_S(w)|| / ||h - w||``, all of which are at hand, over
         the last 1/p iterations or more. It never falls below the first one, doubles at most, and is
-        changed at snapshots alone. ``stats`` has the last ``step`` and ``local_constant``.
+        changed at snapshots alone, except that a batch with ``t ||F_S(h) - F_S(w)|| > ||h - w||``
+        shortens it at once and leads back to w. ``stats`` has the last ``step`` and
+        ``local_constant``.
     batch : int or None, default None
         b; None: ``ceil(sqrt(m))``.
     probability : float or None, default None

@@ -70,10 +70,10 @@ def test_extragradient_follows_the_formula(resolvent, seed):
 
 
 def test_the_step_follows_the_local_constant():
-    """At snapshots alone: the root mean square of what the batches showed."""
+    """At snapshots: the root mean square of what the batches showed; at once where it is large."""
     problem = least_squares(400)
     run = run_of(problem, "vr-extragradient")
-    first, ratios, local, grown = run.state.step, [], 0.0, []
+    first, ratios, local, grown, broken = run.state.step, [], 0.0, [], 0
     for k in range(400):
         state = run.state
         x, w, step, exact = state.x.copy(), state.snapshot.copy(), state.step, state.refreshes
@@ -82,7 +82,12 @@ def test_the_step_follows_the_local_constant():
         S = state.order[:20]
         d = problem.component(h, S) - problem.component(w, S)
         ratios.append(np.linalg.norm(d) / np.linalg.norm(h - w))
-        if state.refreshes == exact:
+        if step * ratios[-1] > 1.0 and step > first:
+            local = max(ratios[-1], 0.5 * local)
+            assert state.step == pytest.approx(max(first, 0.99 * math.sqrt(0.1) / local), rel=1e-5)
+            assert (state.x == w).all() and state.refreshes == exact
+            ratios, broken = [], broken + 1
+        elif state.refreshes == exact:
             assert state.step == step
         elif len(ratios) >= 10:
             local = max(np.sqrt(np.mean(np.square(ratios))), 0.5 * local)
@@ -91,7 +96,37 @@ def test_the_step_follows_the_local_constant():
             assert state.local_constant == pytest.approx(local, rel=1e-5)
             ratios = []
             grown.append(state.step / first)
-    assert len(grown) > 20 and max(grown) > 1.2 and min(grown) >= 1.0
+    assert len(grown) > 20 and max(grown) > 1.2 and min(grown) >= 1.0 and broken > 0
+
+
+def test_the_step_finds_out_that_constants_were_too_careful():
+    """Group DRO, where the worst sample of the smallest group decides the declared constants."""
+    problem = fejer.GroupDROLogistic.random(2000, 10)
+    work = {}
+    for step in ("auto", "theory"):
+        options = {"step": step}
+        result = fejer.minimize(
+            problem, method="vr-extragradient", options=options, tol=1e-3, max_work=300
+        )
+        work[step] = result.work
+        if step == "auto":
+            assert result.success and result.step > 3 * result.trace["step"][0]
+    assert work["auto"] < 0.3 * work["theory"]
+
+
+def test_a_flat_region_before_a_steep_one():
+    """Nothing bounds the step where F is constant; what comes then must be mended."""
+
+    def slope(x):
+        return np.where(x > 0, 1.0, 1e3 * x + 1.0)
+
+    weights = np.linspace(0.5, 1.5, 64)
+    problem = fejer.MonotoneInclusion(
+        slope, 2, kind="cocoercive", lipschitz=1e3, n_components=64, lipschitz_average=1.5e3,
+        component=lambda x, i: np.mean(weights[i]) * slope(x), lipschitz_max=1.5e3, x0=[9.0, 1.0],
+    )  # fmt: skip
+    result = fejer.minimize(problem, method="vr-extragradient", tol=1e-6, max_iter=20_000)
+    assert result.success and result.x == pytest.approx([-1e-3, -1e-3], abs=1e-8)
 
 
 @pytest.mark.parametrize("resolvent", [None, box])
