@@ -315,7 +315,7 @@ class RobustAlternatingMinimisation(Method):
         memory = state.memory
         assert memory is not None
         s = np.einsum("ij,ij->j", V, V)
-        if not s.min() > 1e-12 * s.max():
+        if problem.reg == 0.0 and not s.min() > 1e-12 * s.max():
             memory.clear()
             return None
         length = 1.0
@@ -340,7 +340,7 @@ class RobustAlternatingMinimisation(Method):
         """Give the memory the frame that this sweep began with and its image."""
         memory = state.memory
         assert memory is not None
-        if not s[-1] > 1e-12 * s[0]:
+        if problem.reg == 0.0 and not s[-1] > 1e-12 * s[0]:
             memory.clear()
             return
         image = V if problem.reg > 0 else V * (math.sqrt(V.shape[0]) / np.sqrt(s))

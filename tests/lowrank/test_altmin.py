@@ -177,11 +177,15 @@ def test_degenerate_data_give_finite_answers():
         assert not result.success or twin.stationarity(result.problem, result.x) <= 1.01e-6
 
 
-def test_regularised_data_of_full_rank_need_no_slow_path():
-    """Noise everywhere and a generous cap: convex, so that the path may fall at once."""
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_regularised_data_of_full_rank_need_no_slow_path(share):
+    """Noise everywhere and a generous cap: convex, so that the path may fall at once.
+
+    Acceleration must not mind the components that die.
+    """
     problem = MatrixCompletion.random(120, 60, 5, count=3600, noise=1.0)
-    problem = problem.replace(rank=40, reg=0.05 * problem.reg_max())
+    problem = problem.replace(rank=40, reg=share * problem.reg_max())
     exact = fejer.minimize(problem, method="als", max_iter=400)
     result = fejer.minimize(problem, method="altmin", max_iter=100)
-    assert exact.success and result.success and result.nit < exact.nit
+    assert exact.success and result.success and result.nit <= 0.6 * exact.nit
     assert abs(result.fun - exact.fun) <= 2e-6 * result.certificate.scale
