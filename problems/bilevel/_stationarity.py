@@ -28,6 +28,7 @@ RANK = 1e-10  # relative singular value below which directions count as dependen
 SIDE = 100.0  # weight of side conditions, relative to what violating them could buy
 DEPENDENT = 1e-8  # relative singular value below which active gradients are not independent
 MOST_CHOICES = 300
+DIRECT_SIGNED = 1500  # the same where some coefficients have a sign: LSMR is slow there
 DIRECT = 400  # variables up to which least squares are solved by singular values
 
 
@@ -218,7 +219,7 @@ def upper_residual(
     spaces = column_space(fixed[:, -m:].T, 0.0)
     free = np.vstack([fixed, upper.A[upper.equality]]).T
     signed = np.vstack([weak, upper.A[~upper.equality]]).T
-    if target.size > DIRECT:
+    if target.size > (DIRECT_SIGNED if signed.shape[1] else DIRECT):
         return _iterative(target, H, spaces, free, signed, weak[:, -m:], cut)
     dense = np.asarray(H.toarray() if hasattr(H, "toarray") else H @ np.eye(target.size))
     columns = dense.T - (dense.T @ spaces) @ spaces.T

@@ -11,9 +11,9 @@ import numpy as np
 
 from fejer.errors import OracleError, ProblemError
 from fejer.evidence import EMPTY, Array, Certificate, failed
+from fejer.numerics.differences import derivative_errors
 from fejer.problem import as_number, as_vector
 from fejer.problems.constrained import _oracle as oracle
-from fejer.problems.constrained._derivatives import derivative_errors
 from fejer.problems.sparse._checks import check_order
 
 from ._constrained_example import ConstrainedExample
@@ -22,7 +22,7 @@ from ._constrained_form import INSIDE, ConstrainedForm, checked_rows
 __all__ = ["ConstrainedBilevel"]
 
 KIND = "bilevel KKT"
-LIMIT = 500  # variables and rows up to which the lower level is solved outright
+LIMIT = 500  # upper variables, or lower ones with rows, up to which direct methods serve
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,8 @@ class ConstrainedBilevel(ConstrainedForm):
     infinite. Stationarity is necessary under a constraint qualification only, so nothing is
     rigorous; a solution at which the active gradients depend on each other may not be certified.
 
-    Cost of a certificate: a singular value decomposition of (m, n + m), or LSMR where n + m > 400;
+    Cost of a certificate: a singular value decomposition of (m, n + m), or LSMR where n + m > 400
+    (1500 where inequalities are active above or weakly active below);
     without `hess_f` 2 (n + m) gradients.
 
     Pitfalls: distances from constraints are absolute, in units of y: choose units in which 1e-6 is
@@ -254,7 +255,7 @@ class ConstrainedBilevel(ConstrainedForm):
 
         def build() -> bool:
             w = self.initial_point()
-            if w.size + self.constraint(w).size > LIMIT or self.g is not None:
+            if max(self.n, self.m + self.constraint(w).size) > LIMIT or self.g is not None:
                 return False
             H = oracle.dense(self.second(w, np.zeros(self.constraint(w).size)))[:, self.n :]
             if not np.isfinite(H).all():

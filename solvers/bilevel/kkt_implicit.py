@@ -113,7 +113,9 @@ class KKTImplicit(Method):
         if problem.g is not None:
             return "its lower level has constraints that are not linear"
         if not problem.strongly_convex:
-            return "its lower level is not strongly convex, or has more than 500 variables and rows"
+            return (
+                "its lower level is not strongly convex, or it has more than 500 variables and rows"
+            )
         return None
 
     def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> LowerProgram:
