@@ -111,7 +111,8 @@ class DictionaryDescent(Method):
             if state.still >= STILL:
                 return True
             x = state.x.copy()
-            iterate(problem, problem.parts(x), state.nit + 1)
+            with np.errstate(all="ignore"):  # starts whose products overflow
+                iterate(problem, problem.parts(x), state.nit + 1)
             state.still = stillness(x, state.x, state.still)
             state.x = x
             state.nit += 1

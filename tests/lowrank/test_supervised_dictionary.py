@@ -261,6 +261,17 @@ def test_separable_labels_stay_finite():
         assert np.isfinite(result.x).all() and np.isfinite(result.fun)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("nonnegative", [False, True])
+def test_huge_starts_end_quietly(nonnegative):
+    for case in CASES:
+        problem = SupervisedDictionary.random(**case, nonnegative=nonnegative)
+        x0 = np.random.default_rng(0).standard_normal(problem.size)
+        for size in (1e8, 1e80):
+            result = fejer.minimize(problem, size * x0, method="bcd-dictionary", max_iter=20)
+            assert np.isfinite(result.x).all()
+
+
 NAN = float("nan")
 GOOD = {"X": np.arange(12.0).reshape(3, 4), "y": [0, 1, 0, 1], "rank": 1}
 BAD = [
