@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fejer.errors import FejerError
-from fejer.jit import shared_source_hash
+from fejer.kernel_cache import shared_source_hash
 
 __all__ = ["Store", "StoreError", "key", "machine"]
 

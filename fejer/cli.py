@@ -75,9 +75,10 @@ def _methods(chosen: argparse.Namespace) -> None:
 
 def _info(chosen: argparse.Namespace) -> None:
     from fejer import jit
+    from fejer.kernel_cache import cache_folder
 
     registered = fejer.registry()  # imports every method, hence every kernel
-    folder = jit.cache_folder()
+    folder = cache_folder()
     rows = [
         ("fejer", f"{fejer.__version__} in {Path(fejer.__file__).parent}"),
         ("python", f"{platform.python_version()} on {platform.platform()}"),

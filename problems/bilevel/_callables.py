@@ -11,9 +11,9 @@ import numpy as np
 
 from fejer.errors import OracleError
 from fejer.evidence import Array
+from fejer.numerics.differences import derivative_errors
 from fejer.numerics.krylov import largest_eigenvalue
 from fejer.problems.constrained import _oracle as oracle
-from fejer.problems.constrained._derivatives import derivative_errors
 
 from ._assessment import Constants, norm
 

@@ -197,7 +197,7 @@ def import_everything():
 
 
 def may_call(module, target):
-    """Whether a change of `target` recompiles the kernels of `module` (see `jit.cache_folder`)."""
+    """Whether a change of `target` recompiles the kernels of `module` (`fejer.kernel_cache`)."""
     inside = target.startswith(("fejer.problems.", "fejer.solvers."))
     private = inside and target.rpartition(".")[2].startswith("_")
     return target in (module, "fejer.jit") or private or target.startswith("fejer.numerics.")

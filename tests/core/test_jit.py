@@ -136,7 +136,7 @@ def test_clock_counts_compilation_in_its_own_thread_only():
 
 COUNT = """
     import numpy as np
-    from fejer import jit
+    from fejer import jit, kernel_cache
     from fejer.numerics.elementary import log_sum_exp
     print(float(log_sum_exp(np.zeros(4))), log_sum_exp.stats, jit.compile_time() > 0)
 """
@@ -153,7 +153,7 @@ def test_without_a_writable_folder_kernels_still_run(tmp_path):
     occupied = tmp_path / "file"
     occupied.write_text("a file cannot hold a folder, whoever asks")
     where = dict.fromkeys(("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME"), str(occupied))
-    program = COUNT + "    print(jit.cache_folder())\n"
+    program = COUNT + "    print(kernel_cache.cache_folder())\n"
     for _ in range(2):
         answer = run(program, **where)
         assert answer == "1.3862943611198906 {'loaded': 0, 'compiled': 1} True\nNone"
@@ -185,7 +185,8 @@ def test_disabled_compilation_runs_plain_python():
 def house(tmp_path):
     """A small copy of the house: one method that calls a shared helper."""
     (tmp_path / "fejer" / "numerics").mkdir(parents=True)
-    shutil.copy(jit.__file__, tmp_path / "fejer" / "jit.py")
+    for name in ("jit.py", "kernel_cache.py"):
+        shutil.copy(ROOT / "fejer" / name, tmp_path / "fejer" / name)
     (tmp_path / "fejer" / "__init__.py").write_text("__version__ = '1.2'\n")
     (tmp_path / "fejer" / "numerics" / "__init__.py").write_text("")
     (tmp_path / "fejer" / "numerics" / "scale.py").write_text("FACTOR = 2.0\n")
@@ -203,7 +204,7 @@ def house(tmp_path):
 
 STEP = """
     from solvers.family.method import step
-    from fejer.jit import cache_folder
+    from fejer.kernel_cache import cache_folder
     print(step(1.0), step.stats["loaded"], cache_folder().name)
 """
 
