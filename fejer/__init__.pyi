@@ -173,6 +173,7 @@ from fejer import errors as errors
 from fejer import evidence as evidence
 from fejer import front as front
 from fejer import jit as jit
+from fejer import kernel_cache as kernel_cache
 from fejer import method as method
 from fejer import numerics as numerics
 from fejer import plots as plots
