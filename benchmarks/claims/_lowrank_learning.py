@@ -151,7 +151,7 @@ def flag_ratio() -> Found:
 def flag_table() -> Found:
     """Dimension 20000, 15 workers, 3 attackers: cosines with the true direction, seed 0."""
     for noise in (1.0, 2.0):
-        for attack in ("uniform", "sign", "collude"):
+        for attack in ("uniform", "sign", "collude", "inner"):
             base = fejer.FlagMean.random(20_000, 15, 1, attackers=3, attack=attack, noise=noise)
             truth = np.random.default_rng(0).standard_normal(20_000)
             G = base.G

@@ -62,7 +62,8 @@ class FlagMean(Problem):
     uniform noise, sign flips or colluders, if the noise of honest directions is not larger than
     what they share; with two or three times that noise colluders capture it. With 3 dimensions it
     contains them, and is no better than the mean. Large lam favors colluders: their differences
-    vanish.
+    vanish. Attackers that send the mean of the others with its sign turned lose nothing against
+    it: the subspace knows no signs, and its aggregate is as good as the mean.
 
     References
     ----------
@@ -131,8 +132,9 @@ class FlagMean(Problem):
             Dimension of the subspace.
         attackers : int, default 2
             How many of the first gradients are replaced.
-        attack : {"uniform", "sign", "collude"}, default "uniform"
-            Uniform noise; the true direction times -10; one random vector for all.
+        attack : {"uniform", "sign", "collude", "inner"}, default "uniform"
+            Uniform noise; the gradient times -10; one random vector for all; the mean of the honest
+            gradients with its sign turned.
         noise : float, default 1.0
             Size of the noise of an honest gradient over that of the true direction.
         lam : float, default 0.0
@@ -155,8 +157,11 @@ class FlagMean(Problem):
             G[:, :attackers] *= -10
         elif attack == "collude":
             G[:, :attackers] = rng.standard_normal(dim)[:, None]
+        elif attack == "inner":
+            G[:, :attackers] = -G[:, attackers:].mean(axis=1)[:, None]
         else:
-            raise ProblemError(f"attack: expected uniform, sign or collude, got {attack!r:.80}")
+            known = "uniform, sign, collude or inner"
+            raise ProblemError(f"attack: expected {known}, got {attack!r:.80}")
         return cls(G, rank, lam)
 
     # ---- the contract ----------------------------------------------------------------------

@@ -185,6 +185,16 @@ def test_bad_field(field, value):
         FlagMean(**{**good, field: value})
 
 
+def test_the_turned_mean_is_no_better_resisted_than_by_the_mean():
+    for seed in range(3):
+        problem = FlagMean.random(2000, 15, attackers=3, attack="inner", seed=seed)
+        truth = np.random.default_rng(seed).standard_normal(2000)
+        mean = problem.G.mean(axis=1)
+        found = fejer.minimize(problem).aggregate
+        cosines = [v @ truth / np.linalg.norm(v) / np.linalg.norm(truth) for v in (found, mean)]
+        assert cosines[0] > 0.9 and abs(cosines[0] - cosines[1]) < 0.01
+
+
 def test_bad_attack():
     with pytest.raises(ProblemError, match="attack"):
         FlagMean.random(attack="flood")
