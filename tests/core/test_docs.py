@@ -12,7 +12,7 @@ from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import validate
 
 import fejer
-from fejer import _lazy, jit
+from fejer import _lazy, jit, testing
 
 HOME = Path(__file__).resolve().parents[2]
 EXAMPLE_FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -124,6 +124,13 @@ def test_problems_methods_and_functions_have_an_example(name):
     thing = getattr(fejer, name)
     if inspect.isclass(thing) or inspect.isfunction(thing):
         assert ">>>" in inspect.getdoc(thing)
+
+
+def test_readme_lists_every_class_and_method():
+    readme = (HOME / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("## Families")[2]
+    names = {cls.__name__ for cls in testing.problem_classes()} | {m.name for m in fejer.registry()}
+    assert not {name for name in names if f"`{name}`" not in table}
 
 
 def test_readme_examples_run():
