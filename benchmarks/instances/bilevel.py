@@ -14,12 +14,14 @@ from fejer.problems.bilevel.multinomial_bilevel import MultinomialBilevel
 from fejer.problems.bilevel.quadratic_bilevel import QuadraticBilevel
 from fejer.problems.bilevel.tv_denoising import TVDenoising
 
+from ._network import Network
 from ._several import SeveralSolutions
 from .pictures import photograph
 
 __all__ = [
     "digits",
     "digits_cleaning",
+    "digits_network",
     "digits_penalties",
     "photograph_denoising",
     "published_quadratic",
@@ -174,3 +176,31 @@ def several_solutions(
     'error-bound'
     """
     return Bilevel(**SeveralSolutions.draw(n, m, rows, nonconvex, seed).fields())
+
+
+def digits_network(
+    n_train: int = 300, n_val: int = 400, *, batch: int = 32, seed: int = 0
+) -> Bilevel:
+    """Return a network for digits: dropout rates, noise and an integer shift are to be chosen.
+
+    Parameters
+    ----------
+    n_train, n_val : int
+        Sizes of the two parts.
+    batch : int, default 32
+        Samples of a training gradient.
+    seed : int, default 0
+        Seed of split and disturbances. The training gradient is random: a run is not resumed to
+        the bit, and what `fejer.minimize` says of the lower solution is an estimate.
+
+    Examples
+    --------
+    >>> digits_network(50, 40).size
+    4
+    """
+    X, y = digits()
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(y.size)
+    train, held = order[:n_train], order[n_train : n_train + n_val]
+    labels = y.astype(np.intp)
+    return Bilevel(**Network(X[train], labels[train], X[held], labels[held], batch, rng).fields())

@@ -81,8 +81,8 @@ class SelfTuning(Method):
     standard deviations s. Each iteration, after `warm` of them without the second part,
 
     * descends twice on ``E f(x + e, y(x + e))`` in (w, U): with ``g = grad_y f`` the steps are
-      ``g/(1 + |u|^2)`` and ``g (u/s)'/(1 + |u|^2)``, ``u = e/s``, times ``lower_step/L`` or
-      `absolute_step`, and averaged (normalised, so that a small s does not end the learning of U);
+      ``g/(1 + |u|^2)`` and ``g (u/s0)'/(1 + |u|^2)``, ``u = e/s0``, times ``lower_step/L`` or
+      `absolute_step`, and averaged (in units of s0, so that a small one does not end the learning);
     * makes a step of Adam on ``E F(x + e, y(x + e)) - entropy sum log s`` in x and log s, where
       the derivative in x is ``grad_x F + U'grad_y F``; w moves along with x.
 
@@ -236,10 +236,10 @@ class SelfTuning(Method):
             state.finished = not np.isfinite(gate).all()
             return
         length = self.absolute_step or self.lower_step / problem.constants(x).lipschitz
-        u = e / np.exp(state.spread)
+        u = e / self.s0
         length /= 1 + float(u @ u)
         state.push = self.momentum * state.push + length * g
-        state.tilt = self.momentum * state.tilt + length * np.outer(g, u / np.exp(state.spread))
+        state.tilt = self.momentum * state.tilt + length * np.outer(g, u / self.s0)
         state.base = state.base - (1 - self.momentum) * state.push
         state.slopes = state.slopes - (1 - self.momentum) * state.tilt
 
