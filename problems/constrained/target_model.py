@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from fejer.errors import ProblemError
+from fejer.errors import OracleError, ProblemError
 from fejer.evidence import EMPTY, Array, Certificate, failed
 from fejer.numerics.matrix import Matrix
 from fejer.problem import Problem, as_number, as_vector
 
+from . import _oracle as oracle
+from ._derivatives import Check
 from ._logistic import checked_labels, logistic_terms
+from ._targets import Nonlinear
 from .smooth_composite import SmoothComposite
 
 KIND = "scaled gradient"
@@ -24,17 +27,23 @@ LOSSES = ("squared", "logistic")
 class TargetModel(Problem):
     """Mean loss of the targets ``z = A theta``, whose gradient is dear and whose model is cheap.
 
-    ``min over theta of 1/n sum_i loss(z_i, y_i)`` with ``z = A theta`` and
-    ``loss = 1/2 (z_i - y_i)^2`` or ``log(1 + exp(-y_i z_i))``.
+    ``min over theta of 1/n sum_i loss(z_i, y_i)`` with ``z = A theta``, or ``z = A(theta)`` for a
+    model that is not linear, and ``loss = 1/2 (z_i - y_i)^2`` or ``log(1 + exp(-y_i z_i))``.
 
     Parameters
     ----------
-    A : array_like or sparse matrix, shape (n, d)
-        The model.
+    A : array_like or sparse matrix of shape (n, d), or callable
+        The model; a callable returns the targets ``A(theta) -> (n,)``.
     y : array_like, shape (n,)
         What the loss compares the targets with; -1 or +1 for "logistic".
     loss : {"squared", "logistic"}, default "logistic"
         The loss.
+    jvp, vjp : callable, optional
+        ``jvp(theta, v) -> (n,)``, the Jacobian of a callable model times v, and
+        ``vjp(theta, u) -> (d,)``, its transpose times u; required there, None for a matrix.
+    x0 : array_like of shape (d,), optional
+        Start of a callable model, required there, None for a matrix. A point at which the Jacobian
+        is 0 is stationary, so it should be none.
 
     Raises
     ------
@@ -45,7 +54,10 @@ class TargetModel(Problem):
     -----
     Variable: theta. No witness. Certificate: that of `SmoothComposite` for "logistic"; for
     "squared" the largest entry of the gradient ``A'(z - y)/n``, each in units of its terms at
-    theta = 0. Not rigorous. The initial point is 0.
+    theta = 0. For a callable model J is its Jacobian at theta, and the value is
+    ``max_j |J'g|_j / s_j``, g the slopes of the loss, s_j the sum of the moduli of column j times
+    the largest slope at x0: a stationary point need not be a minimum then. Not rigorous. The
+    initial point is 0, or x0.
 
     Work is counted in gradients of the loss with respect to all targets; they are what an oracle
     (an expert, a simulator) charges for.
@@ -61,21 +73,72 @@ class TargetModel(Problem):
     >>> result = fejer.minimize(fejer.TargetModel([[1.0], [2.0]], [2.0, 4.0], "squared"))
     >>> result.x.round(6)
     array([2.])
+
+    A model that is not linear, ``z_i = exp(theta t_i)``:
+
+    >>> import numpy as np
+    >>> t = np.array([0.0, 1.0, 2.0])
+    >>> problem = fejer.TargetModel(
+    ...     lambda theta: np.exp(theta * t),
+    ...     np.exp(0.5 * t),
+    ...     "squared",
+    ...     jvp=lambda theta, v: np.exp(theta * t) * t * v,
+    ...     vjp=lambda theta, u: [np.exp(theta * t) * t @ u],
+    ...     x0=[0.0],
+    ... )
+    >>> fejer.minimize(problem).x.round(4)
+    array([0.5])
     """
 
     A: Any
     y: Any
     loss: str = "logistic"
+    jvp: Callable[..., Any] | None = None
+    vjp: Callable[..., Any] | None = None
+    x0: Any = None
 
     def __post_init__(self) -> None:
-        A = Matrix.of(self.A, "A")
         if not isinstance(self.loss, str) or self.loss not in LOSSES:
             raise ProblemError(f"loss: expected 'squared' or 'logistic', got {self.loss!r:.80}")
-        n = A.shape[0]
+        if self.is_linear:
+            for name in ("jvp", "vjp", "x0"):
+                if getattr(self, name) is not None:
+                    raise ProblemError(f"{name}: expected None beside a matrix A")
+            self.set(A=Matrix.of(self.A, "A"))
+            n = self.A.shape[0]
+        else:
+            n = as_vector(self.y, "y").size
+            self.set(x0=Nonlinear(self.A, self.jvp, self.vjp, self.x0, n).x0)
         y = checked_labels(self.y, n) if self.loss == "logistic" else as_vector(self.y, "y", n)
         if self.loss == "logistic" and y.min() == y.max():
             raise ProblemError("y: expected both labels; with one there is no minimum")
-        self.set(A=A, y=y)
+        self.set(y=y)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the model is a matrix."""
+        known = isinstance(self.A, Matrix) or oracle.is_operator(self.A)
+        return known or not callable(self.A)
+
+    @property
+    def model(self) -> Nonlinear:
+        """The functions of a callable model, which check what they are given and return."""
+        return Nonlinear(self.A, self.jvp, self.vjp, self.x0, self.y.size)
+
+    def targets(self, theta: Array) -> Array:
+        """Return ``A theta``, or ``A(theta)``.
+
+        Parameters
+        ----------
+        theta : array, shape (d,)
+            The parameters.
+
+        Returns
+        -------
+        array, shape (n,)
+            The targets.
+        """
+        return self.A.matvec(theta) if self.is_linear else self.model(theta)  # type: ignore[no-any-return]
 
     @property
     def smoothness(self) -> float:
@@ -88,8 +151,8 @@ class TargetModel(Problem):
         return 1
 
     def initial_point(self) -> Array:
-        """Return 0."""
-        return np.zeros(self.A.shape[1])
+        """Return 0, or ``x0``."""
+        return np.zeros(self.A.shape[1]) if self.is_linear else np.array(self.x0)
 
     def auto(self) -> tuple[str, ...]:
         """Return the one method there is."""
@@ -128,6 +191,8 @@ class TargetModel(Problem):
 
     def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
         """Judge the parameters by the gradient in the units of each column."""
+        if not self.is_linear:
+            return self._stationary(x)
         if self.loss == "logistic":
             return self.composite.certificate(x)
         n = self.A.shape[0]
@@ -143,6 +208,44 @@ class TargetModel(Problem):
         details = {"floor": float(np.max(rounding / units))}
         found = float(np.max((gradient + rounding) / units))
         return Certificate(KIND, found, value / n, details=details)
+
+    def _stationary(self, x: Array) -> Certificate:
+        """Judge the parameters of a callable model."""
+        n, model = self.y.size, self.model
+        z = model(x)
+        value, slopes = self.loss_slopes(z)
+        gradient = np.abs(model.vjp(x, slopes)) / n
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return failed(KIND, "overflow at x", value)
+        steepest = self.fact("steepest", ("A", "y", "loss", "x0"), self._steepest)
+        sizes = model.sizes(x)
+        moving = sizes > 0
+        found = float(np.max(gradient[moving] / (sizes[moving] * steepest), initial=0.0))
+        most = np.abs(self.y) + np.abs(z) if self.loss == "squared" else np.abs(slopes)
+        floor = 2.0**-51 * float(most.max()) / steepest
+        return Certificate(KIND, found + floor, value / n, details={"floor": floor})
+
+    def _steepest(self) -> float:
+        slopes = self.loss_slopes(self.targets(self.x0))[1]
+        largest = float(np.abs(slopes).max())
+        if not np.isfinite(largest):
+            raise OracleError("A: expected finite targets at x0")
+        return largest or 1.0
+
+    def derivative_checks(self, x: Array) -> list[Check]:
+        """Compare the products of a callable model with differences and with each other.
+
+        Parameters
+        ----------
+        x : array, shape (d,)
+            Where.
+
+        Returns
+        -------
+        list of (str, array, array)
+            For "jvp" step lengths and the largest relative errors, for "vjp" errors of pairs.
+        """
+        return [] if self.is_linear else self.model.checks(x)
 
     @classmethod
     def random(cls, n: int = 300, d: int = 8, *, loss: str = "logistic", seed: int = 0) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,29 @@ from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.constrained._logistic import curved_gram
 from fejer.problems.constrained.target_model import TargetModel
 
+from ._gauss_newton import fit_targets
+
+EXACT = 50  # Gauss-Newton steps of a surrogate that is to be solved exactly
 RIDGE = 1e-12
 ROUNDING = 2.0**-44
+
+
+class _Part:
+    """Some targets of a callable model."""
+
+    def __init__(self, model: Any, rows: Array) -> None:
+        self.model, self.rows = model, rows
+
+    def __call__(self, theta: Array) -> Array:
+        return np.asarray(self.model(theta)[self.rows])
+
+    def jvp(self, theta: Array, v: Array) -> Array:
+        return np.asarray(self.model.jvp(theta, v)[self.rows])
+
+    def vjp(self, theta: Array, u: Array) -> Array:
+        spread = np.zeros(self.model.shape[0])
+        spread[self.rows] = u
+        return np.asarray(self.model.vjp(theta, spread))
 
 
 class _Solver(NamedTuple):
@@ -47,7 +68,8 @@ class TargetSurrogate(Method):
     eta : float
         Step in the target space, in units of 1/L.
     inner : int
-        Gradient steps on the surrogate; 0 solves it exactly.
+        Steps on the surrogate, gradient steps for a matrix and Gauss-Newton steps for a callable
+        model; 0 solves it exactly, a callable model's up to 50 steps.
     batch : int
         Samples drawn in each iteration; 0 takes all.
     schedule : str
@@ -63,6 +85,10 @@ class TargetSurrogate(Method):
     charges for (``gradients`` in the state counts single losses); then ``inner`` steps, or two
     products with A and d^2 flops. Cost of the exact solution: ``n d^2`` flops once, for batches
     ``b d^2`` an iteration. Memory: 2 d^2 numbers.
+
+    A callable model is fitted to ``z - eta g`` by Gauss-Newton steps with a radius, whose systems
+    take up to 50 products with the Jacobian each; f still never rises, and ends at a stationary
+    point. Batches then evaluate the whole model and compare some of its targets.
 
     Pitfalls: on well-conditioned data plain stochastic gradients are as good per sample; with a
     batch of fewer samples than d the surrogate has many solutions, and the nearest is taken.
@@ -80,7 +106,7 @@ class TargetSurrogate(Method):
     """
 
     eta: float = option(1.0, above=0, most=1e6, doc="step in the targets, in units of 1/L")
-    inner: int = option(0, least=0, most=10**6, doc="gradient steps on the surrogate; 0: exact")
+    inner: int = option(0, least=0, most=10**6, doc="steps on the surrogate; 0: exact")
     batch: int = option(0, least=0, doc="samples of an iteration; 0: all")
     schedule: str = option("constant", choices=("constant", "root"), doc="how eta falls")
 
@@ -101,7 +127,7 @@ class TargetSurrogate(Method):
         def bound(problem: TargetModel, x0: Array, xstar: Array, k: int) -> float:
             if k == 0:
                 return np.inf
-            apart = problem.A.matvec(x0) - problem.A.matvec(xstar)
+            apart = problem.targets(x0) - problem.targets(xstar)
             return problem.smoothness * float(apart @ apart) / (2 * self.eta * k * len(problem.y))
 
         return Rate(
@@ -116,11 +142,13 @@ class TargetSurrogate(Method):
 
     def supports(self, problem: TargetModel) -> str | None:
         """Refuse batches that are larger than the data."""
-        n = problem.A.shape[0]
+        n = problem.y.size
         return f"batch of {self.batch} samples, and only {n} there" if self.batch > n else None
 
     def prepare(self, problem: TargetModel, tol: float, rng: np.random.Generator) -> _Solver:
         """Factorise ``A'A``."""
+        if not problem.is_linear:
+            return _Solver(None, np.zeros((0, 0)))
         gram = curved_gram(problem.A, np.ones(problem.A.shape[0]))
         inverse = _inverse(gram) if not (self.batch or self.inner) else None
         return _Solver(inverse, gram)
@@ -140,11 +168,33 @@ class TargetSurrogate(Method):
             eta = self.eta / problem.smoothness
             if self.schedule == "root":
                 eta /= np.sqrt(state.nit)
-            if self.batch:
+            if not problem.is_linear:
+                self._curved(problem, state, eta)
+            elif self.batch:
                 self._sampled(problem, state, eta)
             else:
                 self._full(problem, prep, state, eta)
         return state.finished
+
+    def _curved(self, problem: TargetModel, state: SurrogateState, eta: float) -> None:
+        """Fit a callable model to targets that descended."""
+        model, n = problem.model, problem.y.size
+        z = model(state.x)
+        rows = self._rows(state, n) if self.batch else np.arange(n)
+        value, slopes = problem.loss_slopes(z[rows], rows)
+        state.gradients += rows.size
+        state.nfev = state.work = state.gradients // n
+        goal = z.copy()
+        goal[rows] -= eta * slopes
+        part = model if not self.batch else _Part(model, rows)
+        moved, made = fit_targets(part, state.x, z[rows], goal[rows], self.inner or EXACT)
+        state.inner += made
+        state.finished = bool(not self.batch and np.array_equal(moved, state.x))
+        state.value, state.x = float(value), moved
+
+    def _rows(self, state: SurrogateState, n: int) -> Array:
+        rng = np.random.default_rng([state.seed, state.nit])
+        return np.sort(rng.choice(n, self.batch, replace=False, shuffle=False))
 
     def _full(self, problem: TargetModel, prep: _Solver, state: SurrogateState, eta: float) -> None:
         value, slopes = problem.loss_slopes(problem.A.matvec(state.x))
@@ -163,9 +213,8 @@ class TargetSurrogate(Method):
             state.x = moved
 
     def _sampled(self, problem: TargetModel, state: SurrogateState, eta: float) -> None:
-        rng = np.random.default_rng([state.seed, state.nit])
         n = problem.A.shape[0]
-        rows = np.sort(rng.choice(n, self.batch, replace=False, shuffle=False))
+        rows = self._rows(state, n)
         A = problem.A.tosparse().tocsr()[rows].toarray() if problem.A.is_sparse else None
         A = problem.A.dense[rows] if A is None else A
         _, slopes = problem.loss_slopes(A @ state.x, rows)

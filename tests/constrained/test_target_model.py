@@ -100,8 +100,96 @@ def test_attacks(loss):
         assert problem.judge(moved).value > 1e-5
 
 
+def curved(n=60, loss="squared", seed=0, noise=0.1):
+    """``z = exp(a t) sin(b t + c)``: three parameters, and targets made with them."""
+    rng = np.random.default_rng(seed)
+    t = np.linspace(0.0, 3.0, n)
+
+    def model(x):
+        return np.exp(x[0] * t) * np.sin(x[1] * t + x[2])
+
+    def jacobian(x):
+        grown, angle = np.exp(x[0] * t), x[1] * t + x[2]
+        slope = grown * np.cos(angle)
+        return np.column_stack([t * grown * np.sin(angle), t * slope, slope])
+
+    z = model(np.array([-0.3, 2.0, 0.5])) + noise * rng.standard_normal(n)
+    y = z if loss == "squared" else np.where(z > 0, 1.0, -1.0)
+    products = {"jvp": lambda x, v: jacobian(x) @ v, "vjp": lambda x, u: jacobian(x).T @ u}
+    return fejer.TargetModel(model, y, loss, **products, x0=[0.0, 1.7, 0.3])
+
+
+def test_a_curved_model_is_fitted_like_scipy_fits_it():
+    from scipy.optimize import least_squares
+
+    problem = curved()
+    result = solve(problem, 1e-9)
+    expected = least_squares(lambda x: problem.A(x) - problem.y, problem.x0, xtol=1e-14, ftol=1e-14)
+    assert result.success and result.nit <= 3
+    np.testing.assert_allclose(result.x, expected.x, rtol=1e-6, atol=1e-7)
+    assert result.fun == pytest.approx(expected.cost / problem.y.size, rel=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("inner", [0, 1, 3])
+def test_f_never_rises_for_a_curved_model(loss, inner):
+    problem = curved(loss=loss, noise=0.3)
+    steps = list(fejer.steps(problem, NAME, tol=0.0, max_iter=15, options={"inner": inner}))
+    values = np.array([step.fun for step in steps])
+    assert (np.diff(values) <= 1e-14 * values[:-1]).all() and values[-1] < 0.9 * values[0]
+    assert steps[-1].state.gradients == problem.y.size * steps[-1].nit
+
+
+def test_batches_of_a_curved_model():
+    problem = curved()
+    options = {"batch": 15, "inner": 2, "eta": 0.3, "schedule": "root"}
+    one, two = (solve(problem, 0.0, 200, **options) for _ in range(2))
+    assert one.x.tobytes() == two.x.tobytes()
+    assert one.fun < 1.2 * solve(problem, 1e-9).fun
+
+
+def test_products_of_a_curved_model_are_compared():
+    problem = curved()
+    assert fejer.check_derivatives(problem).ok
+    wrong = problem.replace(vjp=lambda x, u: 2.0 * problem.vjp(x, u))
+    assert not fejer.check_derivatives(wrong).ok
+
+
+def test_a_curved_model_is_judged_in_the_units_of_its_parameters():
+    problem = curved()
+    units = np.array([1e6, 1.0, 1e-6])
+    other = problem.replace(
+        A=lambda x: problem.A(x * units),
+        jvp=lambda x, v: problem.jvp(x * units, v * units),
+        vjp=lambda x, u: units * problem.vjp(x * units, u),
+        x0=problem.x0 / units,
+    )
+    best = solve(problem, 1e-9).x
+    for moved in np.eye(3):
+        x = best + 1e-2 * moved
+        value = problem.judge(x).value
+        assert value > 1e-4
+        assert other.judge(x / units).value == pytest.approx(value, rel=1e-6)
+    for x in (np.full(3, 1e8), np.full(3, 1e200), np.full(3, np.nan)):
+        assert not problem.judge(x).holds(1e-6)
+
+
+def test_answers_of_another_shape_are_named():
+    problem = curved()
+    for name, text in (("A", "A: "), ("jvp", "jvp: "), ("vjp", "vjp: ")):
+        with pytest.raises(fejer.FejerError, match=f"^{text}expected shape"):
+            solve(problem.replace(**{name: lambda *_: np.zeros(7)}))
+
+
 A = np.eye(3)
+PRODUCTS = {"jvp": lambda x, v: v, "vjp": lambda x, u: u}
 BAD = {
+    "jvp of a matrix": (dict(jvp=abs), "jvp: "),
+    "x0 of a matrix": (dict(x0=[1, 2, 3]), "x0: "),
+    "no jvp": (dict(A=lambda x: x, vjp=abs, x0=[0.0] * 3), "jvp: "),
+    "no vjp": (dict(A=lambda x: x, jvp=abs, x0=[0.0] * 3), "vjp: "),
+    "no x0": (dict(A=lambda x: x, **PRODUCTS), "x0: "),
+    "x0 nan": (dict(A=lambda x: x, **PRODUCTS, x0=[np.nan] * 3), "x0: "),
     "A": (dict(A=np.full((3, 3), np.inf)), "A: "),
     "y": (dict(y=[1, -1]), "y: "),
     "labels": (dict(y=[0, 1, 1]), "y: "),
