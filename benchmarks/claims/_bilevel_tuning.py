@@ -1,0 +1,89 @@
+"""Self-tuning: exact gates of ridge regression, and a network that is tuned while it learns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fejer
+from fejer.benchmarks.claims import Found, claim
+from fejer.driver import Run
+from fejer.evidence import Array
+
+__all__ = ["network", "self_tuning_ridge", "trained"]
+
+STEPS, WARM = 2000, 150  # iterations of self-tuning, of two training gradients each
+LENGTH, MOMENTUM = 0.3, 0.9  # of training steps, as in self-tuning
+
+
+def tuned(problem: Any, steps: int, seed: int = 0, **options: Any) -> Any:
+    """Run self-tuning to the end."""
+    run: Any = Run(
+        problem, method="self-tuning", options={"steps": steps, **options}, tol=0.0, rng=seed
+    )
+    run.open()
+    while run.state.nit < steps and not run.state.finished:
+        run.forward(steps)
+    return run
+
+
+@claim(
+    "self-tuning with exact gates finds the scalar ridge optimum to 5e-3 in log penalty "
+    "(arXiv:1903.03088); affine gates beside it"
+)
+def self_tuning_ridge() -> Found:
+    """6000 iterations, entropy 1e-5; three random regressions, and diabetes as one penalty."""
+    for seed in range(3):
+        problem = fejer.RidgeBilevel.random(seed=seed)
+        best = fejer.minimize(problem, method="hoag", tol=1e-8)
+        for gate in ("exact", "affine"):
+            run = tuned(problem, 6000, gate=gate, entropy=1e-5)
+            error = float(abs(run.state.x - best.x)[0])
+            worse = problem.judge(run.state.x).fun / best.fun - 1
+            y = problem.lower_solution(run.state.x)
+            found = run.method.witness(problem, run.prep, run.state)["y"]
+            off = float(np.linalg.norm(found - y) / np.linalg.norm(y))
+            text = (
+                f"seed {seed}, {gate}: x off by {error:.1e}, F by {worse:.1e}, response {off:.1e}"
+            )
+            yield text, error <= 5e-3 if gate == "exact" else None
+
+
+def trained(problem: Any, x: Array, gradients: int) -> float:
+    """Train at fixed hyperparameters; return the validation loss at the end."""
+    y, push = np.array(problem.y0), np.zeros(problem.lower_size)
+    for _ in range(gradients):
+        push = MOMENTUM * push + LENGTH * problem.grad_y_f(x, y)
+        y = y - (1 - MOMENTUM) * push
+    return float(problem.F(x, y))
+
+
+@claim(
+    "self-tuning of dropout, noise and an integer shift of a network: validation loss at equal "
+    "gradient evaluations at most that of the best of 20 fixed settings (arXiv:1903.03088)"
+)
+def network() -> Found:
+    """Digits, 300 to train; every run has as many training gradients; 2 seeds of everything."""
+    from fejer.benchmarks.instances.bilevel import digits_network
+
+    gradients = 2 * STEPS
+    for seed in range(2):
+        problem = digits_network(seed=seed)
+        run = tuned(problem, STEPS, seed, warm=WARM, absolute_step=LENGTH, upper_step=0.02, s0=0.5)
+        found = float(problem.F(run.state.x, run.state.base))
+        yield f"seed {seed}: self-tuning {found:.4f}, ends at {run.state.x.round(2)}", None
+        grid = [
+            np.array([a, a, noise, shift])
+            for a in (-6.0, -2.0, -1.0, 0.0)
+            for noise, shift in ((-6.0, 0.0), (-1.5, 0.0), (-1.5, 1.0), (-6.0, 1.0), (-0.5, 2.0))
+        ]
+        fixed = [trained(problem, x, gradients) for x in grid]
+        best = int(np.argmin(fixed))
+        yield f"seed {seed}: best of {len(grid)} fixed {fixed[best]:.4f} at {grid[best]}", None
+        rng = np.random.default_rng(seed)
+        drawn = [trained(problem, rng.uniform(*problem.box()), gradients) for _ in range(10)]
+        yield f"seed {seed}: best of 10 random settings {min(drawn):.4f}", None
+        again = trained(problem, run.state.x, gradients)
+        yield f"seed {seed}: fixed at the values that it ended with {again:.4f}", None
+        yield f"seed {seed}: self-tuning <= best fixed", found <= fixed[best]
