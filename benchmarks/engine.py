@@ -6,6 +6,7 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ __all__ = ["Contender", "Instance", "Peer", "Suite", "main", "run", "units"]
 
 Record = dict[str, Any]
 
-HOUSE = "house"
+# What is measured and is no problem and method: name, (module with a ``main``, title).
+OTHERS = {
+    "house": ("fejer.benchmarks.house", "What the house itself costs: calls, kernels, interrupts"),
+    "online": ("fejer.benchmarks.claims.online", "Regret in the stochastic, adversarial models"),
+}
 FOLDER = "bench-results"
 
 
@@ -170,15 +175,15 @@ def _list(told: argparse.Namespace) -> int:
         text = suite.title + (f"; {rivals}" if rivals else "")
         text += f" (not installed: {', '.join(away)})" if away else ""
         print(f"{name:20}{len(list(suite.jobs())):>6}  {text}")
-    print(f"{HOUSE:20}{'':6}  What the house itself costs: imports, calls, kernels, interrupts")
+    for name, (_, title) in OTHERS.items():
+        print(f"{name:20}{'':6}  {title}")
     return 0
 
 
 def _run(told: argparse.Namespace) -> int:
-    if told.suite == HOUSE:
-        from . import house
-
-        return house.main()
+    if told.suite in OTHERS:
+        module = import_module(OTHERS[told.suite][0])
+        return module.main()  # type: ignore[no-any-return]
     if told.jobs == 0:
         raise FejerError("--jobs: expected a number of processes, or -1 for all cores")
     suite = load(told.suite)

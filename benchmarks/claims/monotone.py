@@ -16,42 +16,26 @@ from fejer.driver import Run
 
 from ._monotone_maps import against_scipy, reflected, scipy_failures
 from ._monotone_models import closed_forms, dro, lion, lyapunov, mean_field
-from ._monotone_online import (
-    barrier,
-    both_branches,
-    fixed_losses,
-    newton,
-    rivals,
-    root,
-    tracking,
-)
 from ._monotone_rates import bounds, tight
 from ._monotone_steps import step_cost
 
 __all__ = [
     "against_scipy",
-    "barrier",
-    "both_branches",
     "bounds",
     "closed_forms",
     "counters",
     "dro",
-    "fixed_losses",
     "game_figure",
     "game_growth",
     "growth",
     "lion",
     "lyapunov",
     "mean_field",
-    "newton",
     "reflected",
-    "rivals",
-    "root",
     "saddle_figure",
     "scipy_failures",
     "step_cost",
     "tight",
-    "tracking",
 ]
 
 MOST_SECONDS = 120.0

@@ -1,11 +1,12 @@
 """Running suites: what is resumed, what rivals may do, what is refused."""
 
 import json
+from importlib import import_module
 
 import pytest
 
 from fejer.benchmarks import engine, records, servers
-from fejer.benchmarks.engine import main, run
+from fejer.benchmarks.engine import OTHERS, main, run
 from fejer.benchmarks.store import Store
 from fejer.benchmarks.suite import Contender, Instance
 from fejer.benchmarks.suites import load
@@ -282,8 +283,7 @@ def test_no_processes_are_refused(tmp_path):
         main(["run", "smoke", "--jobs", "0", "--out", str(tmp_path)])
 
 
-def test_house_is_run_as_a_suite(monkeypatch):
-    from fejer.benchmarks import house
-
-    monkeypatch.setattr(house, "main", lambda: 7)
-    assert main(["run", "house"]) == 7
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_no_problem_and_method_is_run_as_a_suite(name, monkeypatch):
+    monkeypatch.setattr(import_module(OTHERS[name][0]), "main", lambda: 7)
+    assert main(["run", name]) == 7

@@ -8,9 +8,19 @@ from typing import Any
 import numpy as np
 
 from fejer import online
+from fejer.benchmarks import claims
 from fejer.benchmarks.claims import Found, claim
 
-__all__ = ["barrier", "both_branches", "fixed_losses", "newton", "rivals", "root", "tracking"]
+__all__ = [
+    "barrier",
+    "both_branches",
+    "fixed_losses",
+    "main",
+    "newton",
+    "rivals",
+    "root",
+    "tracking",
+]
 
 ROUNDS = (500, 1000, 2000, 4000, 8000)
 SIGMAS = (0.1, 0.3, 1.0)
@@ -133,3 +143,8 @@ def barrier() -> Found:
         bound = 10 * math.log(5000) / eta + eta * float(np.sum((played.x * losses) ** 2))
         text = f"losses {name}: regret {played.at():.0f}, that bound {bound:.0f}, "
         yield text + f"ours {played.bound:.0f}", played.at() <= min(bound, played.bound)
+
+
+def main() -> int:
+    """Measure them all: ``fejer bench run online``."""
+    return claims.main(["online"])
