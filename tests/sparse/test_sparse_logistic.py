@@ -113,7 +113,7 @@ def test_certificate_is_the_twin(name, sparse):
 
 
 @pytest.mark.parametrize("name", QUICK)
-@pytest.mark.parametrize("method", ["bcd", "fista"])
+@pytest.mark.parametrize("method", ["bcd", "fista", "prox-newton"])
 def test_optimum_is_that_of_cvxpy(name, method):
     problem = instance(name)
     result = fejer.minimize(problem, method=method, tol=1e-9)
@@ -194,11 +194,31 @@ def test_newton_needs_fewer_sweeps_than_the_bound_of_the_curvature():
     assert sweeps["newton"] < 0.6 * sweeps["gradient"]
 
 
+@pytest.mark.parametrize("size", [1e2, 1e8, 1e90])
+def test_newton_from_far_starts(size):
+    problem, best = solved("plain")
+    start = size * np.random.default_rng(0).standard_normal(30)
+    result = fejer.minimize(problem, start, method="prox-newton")
+    assert result.success and result.nit < 15
+    assert result.fun <= best.fun * (1 + 1e-6)
+
+
+def test_the_pattern_is_identified_before_the_end():
+    problem, best = solved("plain")
+    for method in ("bcd", "fista", "ista", "prox-newton"):
+        steps = list(fejer.steps(problem, method, tol=1e-8, max_iter=5000))
+        zero = [step.x == 0.0 for step in steps]
+        at = steps[-1].state.identified_at
+        assert all(np.array_equal(z, zero[-1]) for z in zero[at:])
+        assert at == 0 or not np.array_equal(zero[at - 1], zero[at])
+        assert np.array_equal(zero[-1], best.x == 0.0)
+
+
 def test_dense_and_sparse_agree():
     problem, result = solved("all", sparse=True)
     dense = problem.replace(X=problem.X.toarray())
     assert dense.judge(result.x).value < 1e-11
-    for method in ("bcd", "fista"):
+    for method in ("bcd", "fista", "prox-newton"):
         other = fejer.minimize(dense, method=method, tol=1e-12)
         np.testing.assert_allclose(other.x, result.x, atol=1e-6)
 
