@@ -16,6 +16,7 @@ from fejer.problems.transport.quadratic_ot import QuadraticOT
 from fejer.problems.transport.sparse_ot import SparseOT
 
 __all__ = [
+    "colours",
     "digits",
     "exact",
     "experts",
@@ -144,6 +145,27 @@ def quadratic(kind: str, n: int, gamma: float, seed: int = 0) -> QuadraticOT:
     1.0
     """
     return QuadraticOT(*instance(kind, n, seed), gamma=gamma)
+
+
+def colours(gamma: float, cells: int = 8) -> QuadraticOT:
+    """Return the transport of the colours of two photographs, with a quadratic term.
+
+    Parameters
+    ----------
+    gamma : float
+        Weight of the quadratic term.
+    cells : int, default 8
+        As for `fejer.benchmarks.instances.pictures.palette`.
+
+    Examples
+    --------
+    >>> colours(1.0, cells=4).a.size
+    37
+    """
+    from fejer.benchmarks.instances.pictures import colour_transport
+
+    entropic = colour_transport(cells=cells)
+    return QuadraticOT(entropic.a, entropic.b, entropic.cost, gamma=gamma)
 
 
 def sparse(kind: str, n: int, gamma: float, k: int, seed: int = 0) -> SparseOT:

@@ -56,6 +56,12 @@ SUITE = Suite(
             )
             for power in (1.0, 2.0)
         ),
+        Instance(
+            "EntropicOT",
+            "fejer.benchmarks.instances.pictures:colour_transport",
+            {"cells": 8, "eps": 1 / 1200},
+            "colours of two photographs, 8^3 cells, eta = 1200",
+        ),
     ),
     contenders=(
         Contender("sns"),
@@ -63,7 +69,11 @@ SUITE = Suite(
         Contender("sns", {"sparsify": "mass"}, "sns, mass rule"),
         Contender("sinkhorn"),
     ),
-    peers=(Peer("POT sinkhorn", "fejer.benchmarks.peers.pot:sinkhorn", "ot", LADDER, "POT"),),
+    peers=(
+        Peer("POT sinkhorn", "fejer.benchmarks.peers.pot:sinkhorn", "ot", LADDER, "POT"),
+        Peer("RegOT ssns", "fejer.benchmarks.peers.regot:ssns", "regot", LADDER, "RegOT"),
+        Peer("RegOT splr", "fejer.benchmarks.peers.regot:splr", "regot", LADDER, "RegOT"),
+    ),
     seeds=(0, 1),
     tol=1e-9,
     max_time=10.0,

@@ -1,24 +1,35 @@
 """Quadratic and sparsity-constrained transport: evaluations against gamma and k."""
 
-from fejer.benchmarks.suite import Contender, Instance, Suite
+from fejer.benchmarks.suite import Contender, Instance, Peer, Suite
 
 MODULE = "fejer.benchmarks.instances.plans"
+LADDER = (1e-7, 1e-8, 1e-10, 1e-12)
 
 QUADRATIC = Suite(
     name="ot-quadratic",
     title="Transport with a quadratic term, n = 1000",
-    instances=tuple(
+    instances=(
+        *(
+            Instance(
+                "QuadraticOT",
+                f"{MODULE}:quadratic",
+                {"kind": kind, "n": 1000, "gamma": gamma},
+                f"{kind}, n = 1000, gamma = {gamma:g}",
+            )
+            for kind, gamma in (
+                ("pc2", 1.0), ("pc2", 0.1), ("lap", 0.1), ("grid", 10.0), ("grid", 1.0),
+                ("pc10", 0.1),
+            )
+        ),
         Instance(
             "QuadraticOT",
-            f"{MODULE}:quadratic",
-            {"kind": kind, "n": 1000, "gamma": gamma},
-            f"{kind}, n = 1000, gamma = {gamma:g}",
-        )
-        for kind, gamma in (
-            ("pc2", 1.0), ("pc2", 0.1), ("lap", 0.1), ("grid", 10.0), ("grid", 1.0), ("pc10", 0.1),
-        )
+            f"{MODULE}:colours",
+            {"gamma": 1.0, "cells": 8},
+            "colours of two photographs, 8^3 cells, gamma = 1",
+        ),
     ),
     contenders=(Contender("lbfgs-dual"),),
+    peers=(Peer("RegOT grssn", "fejer.benchmarks.peers.regot:grssn", "regot", LADDER, "RegOT"),),
     seeds=(0,),
     max_time=60.0,
     repeats=1,
