@@ -9,48 +9,112 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.jit import kernel
 from fejer.numerics.elementary import exp
-from fejer.problems.transport._gibbs import exponent, log_rows
+from fejer.problems.transport._gibbs import exponent, gibbs_matrix, log_rows
 
+LARGEST = 2.0**57  # scalings beyond this are absorbed into the potentials
+TINY = 1e-290
 MARGINAL = 1e-10  # L1 violation at which the iterations stop
 ITERATIONS = 20_000
 
 
 @kernel
-def solve(C, inverse, a, log_a, log_b, f, g, tol, most, z, w):
-    """Sinkhorn's iterations on the potentials, in place; returns the last violation."""
-    violation = np.inf
-    share = math.exp(log_b)
-    for _ in range(most):
+def solve(C, inverse, a, log_a, log_b, f, g, tol, most, z, w, K, p, u, v):
+    """Sinkhorn's iterations in place; returns the last violation.
+
+    One on the potentials, which cannot overflow, then scalings of the kernel matrix K that these
+    give, until they are large or sums vanish.
+    """
+    violation, made, share = np.inf, 0, math.exp(log_b)
+    while made < most:
         w[:] = 0.0
         log_rows(C, np.int64(0), 0.0, f, g, inverse, a, log_a, z, w)  # 0 has a type of its own
         violation = 0.0
         for j in range(g.size):
             violation += abs(w[j] - share)
         if violation <= tol:
-            break
+            return violation
         for j in range(g.size):
-            g[j] += (log_b - math.log(max(w[j], 1e-300))) / inverse
+            g[j] += (log_b - math.log(max(w[j], TINY))) / inverse
+        made += 1
+        gibbs_matrix(C, 0.0, f, g, inverse, K)
+        u[:] = v[:] = 1.0
+        top = 1.0
+        while made < most and violation > tol and top < LARGEST:
+            w[:] = 0.0
+            least = np.inf
+            for i in range(p.size):
+                row, total = K[i], 0.0
+                for j in range(v.size):
+                    total += row[j] * v[j]
+                p[i] = total
+                least = min(least, total)
+                factor = a[i] / total
+                for j in range(v.size):
+                    w[j] += factor * row[j]
+            for j in range(v.size):
+                least = min(least, w[j])
+            if not least > TINY:
+                break
+            violation = 0.0
+            for j in range(v.size):
+                violation += abs(v[j] * w[j] - share)
+            for i in range(p.size):
+                u[i] = a[i] / p[i]
+                top = max(top, max(u[i], 1.0 / u[i]))
+            made += 1
+            if violation > tol:
+                for j in range(v.size):
+                    v[j] = share / w[j]
+                    top = max(top, max(v[j], 1.0 / v[j]))
+        for i in range(f.size):
+            f[i] += math.log(u[i]) / inverse
+        for j in range(g.size):
+            g[j] += math.log(v[j]) / inverse
+        if violation <= tol:
+            return violation
     return violation
 
 
 @kernel
-def solve_symmetric(C, inverse, log_a, f, soft, tol, most):
+def solve_symmetric(C, inverse, log_a, f, tol, most, K, p, u):
     """Averaged iterations for a sample and itself, in place; returns the last violation."""
     n = f.size
-    share = math.exp(log_a)
-    violation = np.inf
-    for _ in range(most):
+    violation, made, share = np.inf, 0, math.exp(log_a)
+    while made < most:
         violation = 0.0
         for i in range(n):
             total = 0.0
             for j in range(n):
                 total += exp(exponent(f[i], f[j], C[i, j], 0.0, inverse))
-            soft[i] = f[i] + (log_a - math.log(total)) / inverse
+            p[i] = total
             violation += abs(total - share)
         if violation <= tol:
-            break
+            return violation
         for i in range(n):
-            f[i] = 0.5 * (f[i] + soft[i])
+            f[i] += 0.5 * (log_a - math.log(p[i])) / inverse
+        made += 1
+        gibbs_matrix(C, 0.0, f, f, inverse, K)
+        u[:] = 1.0
+        top = 1.0
+        while made < most and top < LARGEST:
+            violation, least = 0.0, np.inf
+            for i in range(n):
+                row, total = K[i], 0.0
+                for j in range(n):
+                    total += row[j] * u[j]
+                p[i] = total
+                least = min(least, total)
+                violation += abs(u[i] * total - share)
+            if violation <= tol or not least > TINY:
+                break
+            for i in range(n):
+                u[i] = math.sqrt(u[i] * share / p[i])
+                top = max(top, max(u[i], 1.0 / u[i]))
+            made += 1
+        for i in range(n):
+            f[i] += math.log(u[i]) / inverse
+        if violation <= tol:
+            return violation
     return violation
 
 
@@ -58,10 +122,11 @@ def between(C: Array, eps: float) -> tuple[float, Array, float]:
     """Value with KL(P | a b'), plan, and the L1 violation of its marginals."""
     n, m = C.shape
     a, f, g = np.full(n, 1.0 / n), np.zeros(n), np.zeros(m)
-    z, w = np.empty(m), np.empty(m)
+    z, w, v, p, u = np.empty(m), np.empty(m), np.empty(m), np.empty(n), np.empty(n)
     violation = solve(
-        C, 1.0 / eps, a, np.full(n, -math.log(n)), -math.log(m), f, g, MARGINAL, ITERATIONS, z, w
-    )
+        C, 1.0 / eps, a, np.full(n, -math.log(n)), -math.log(m), f, g, MARGINAL, ITERATIONS,
+        z, w, np.empty((n, m)), p, u, v,
+    )  # fmt: skip
     P = np.exp((f[:, None] + g - C) / eps)
     value = float(f.mean() + g.mean()) + eps * (1.0 - float(P.sum()))
     return value + eps * math.log(n * m), P, float(violation)
@@ -71,7 +136,10 @@ def within(C: Array, eps: float) -> tuple[float, Array, float]:
     """The same for a sample and itself."""
     n = len(C)
     f = np.zeros(n)
-    violation = solve_symmetric(C, 1.0 / eps, -math.log(n), f, np.empty(n), MARGINAL, ITERATIONS)
+    violation = solve_symmetric(
+        C, 1.0 / eps, -math.log(n), f, MARGINAL, ITERATIONS, np.empty((n, n)), np.empty(n),
+        np.empty(n),
+    )  # fmt: skip
     P = np.exp((f[:, None] + f - C) / eps)
     value = 2.0 * float(f.mean()) + eps * (1.0 - float(P.sum()))
     return value + 2.0 * eps * math.log(n), P, float(violation)

@@ -94,7 +94,7 @@ class MapFit(Problem):
 
     bounds: ClassVar[None] = None
     difference_calls: ClassVar[int] = 0
-    most_evaluations: ClassVar[int] = 500  # in one call of an outside solver
+    most_evaluations: ClassVar[int] = 1000  # in one call of an outside solver
 
     def __post_init__(self) -> None:
         source = float_array(self.source, "source", ndim=2)
