@@ -10,11 +10,13 @@ from fejer.errors import missing
 from fejer.evidence import Array
 from fejer.problems.bilevel.bilevel import Bilevel
 from fejer.problems.bilevel.data_hyper_cleaning import DataHyperCleaning
+from fejer.problems.bilevel.field_of_experts import FieldOfExperts
 from fejer.problems.bilevel.multinomial_bilevel import MultinomialBilevel
 from fejer.problems.bilevel.quadratic_bilevel import QuadraticBilevel
 from fejer.problems.bilevel.tv_denoising import TVDenoising
 
 from ._network import Network
+from ._representation import Representation
 from ._several import SeveralSolutions
 from .pictures import photograph
 
@@ -24,7 +26,9 @@ __all__ = [
     "digits_network",
     "digits_penalties",
     "photograph_denoising",
+    "photograph_experts",
     "published_quadratic",
+    "representation",
     "several_solutions",
 ]
 
@@ -204,3 +208,47 @@ def digits_network(
     train, held = order[:n_train], order[n_train : n_train + n_val]
     labels = y.astype(np.intp)
     return Bilevel(**Network(X[train], labels[train], X[held], labels[held], batch, rng).fields())
+
+
+def photograph_experts(
+    images: int = 4, size: int = 96, experts: int = 8, side: int = 5, *, seed: int = 0
+) -> FieldOfExperts:
+    """Return the patches of `photograph_denoising` for filters that are to be learnt.
+
+    Parameters
+    ----------
+    images, size : int
+        Number and side of the patches.
+    experts, side : int
+        Number and side of the filters.
+    seed : int, default 0
+        Seed of places and noise.
+
+    Examples
+    --------
+    >>> photograph_experts(2, 8, 2, 3).size
+    23
+    """
+    drawn = photograph_denoising(images, size, seed=seed)
+    return FieldOfExperts(drawn.clean, drawn.noisy, experts, side)
+
+
+def representation(
+    tasks: int = 20, words: int = 30, depth: int = 4, rows: int = 25, *, seed: int = 0
+) -> Bilevel:
+    """Return tasks on text-like data that share an embedding, with a ridge regression each.
+
+    Parameters
+    ----------
+    tasks, words, depth, rows : int
+        Number of tasks, of words, of columns of the embedding, of documents for training and for
+        validation of each task.
+    seed : int, default 0
+        Seed of the generator.
+
+    Examples
+    --------
+    >>> representation().size
+    120
+    """
+    return Bilevel(**Representation.draw(tasks, words, depth, rows, seed).fields())
