@@ -14,7 +14,9 @@ from fejer.problems.transport._gibbs import exponent, gibbs_matrix, log_rows
 LARGEST = 2.0**57  # scalings beyond this are absorbed into the potentials
 TINY = 1e-290
 MARGINAL = 1e-10  # L1 violation at which the iterations stop
+WARM_UP = 100  # iterations before Newton steps are tried
 ITERATIONS = 20_000
+NEWTON = 30  # steps at most
 
 
 @kernel
@@ -119,17 +121,66 @@ def solve_symmetric(C, inverse, log_a, f, tol, most, K, p, u):
 
 
 def between(C: Array, eps: float) -> tuple[float, Array, float]:
-    """Value with KL(P | a b'), plan, and the L1 violation of its marginals."""
+    """Value with KL(P | a b'), plan, and the L1 violation of its marginals.
+
+    Where some hundred iterations do not do, Newton steps on the second potential follow.
+    """
     n, m = C.shape
     a, f, g = np.full(n, 1.0 / n), np.zeros(n), np.zeros(m)
     z, w, v, p, u = np.empty(m), np.empty(m), np.empty(m), np.empty(n), np.empty(n)
-    violation = solve(
-        C, 1.0 / eps, a, np.full(n, -math.log(n)), -math.log(m), f, g, MARGINAL, ITERATIONS,
-        z, w, np.empty((n, m)), p, u, v,
-    )  # fmt: skip
+    K, log_a, violation = np.empty((n, m)), np.full(n, -math.log(n)), np.inf
+    for most in (WARM_UP, 10 * WARM_UP, ITERATIONS):
+        violation = solve(
+            C, 1.0 / eps, a, log_a, -math.log(m), f, g, MARGINAL, most, z, w, K, p, u, v
+        )
+        if violation > MARGINAL:
+            violation = _newton(C, eps, f, g)
+        if violation <= MARGINAL:
+            break
     P = np.exp((f[:, None] + g - C) / eps)
     value = float(f.mean() + g.mean()) + eps * (1.0 - float(P.sum()))
     return value + eps * math.log(n * m), P, float(violation)
+
+
+def _newton(C: Array, eps: float, f: Array, g: Array) -> float:
+    """Newton steps in place, as long as they lower the violation; returns it.
+
+    f is always the best one for g, so that the rows are exact.
+    """
+    n, m = C.shape
+
+    def rows(g: Array) -> tuple[Array, Array]:
+        t = (g - C) / eps
+        top = t.max(axis=1)
+        P = np.exp(t - top[:, None])
+        sums = P.sum(axis=1)
+        P *= (1.0 / (n * sums))[:, None]
+        return P, -eps * (top + np.log(n * sums))
+
+    P, f[:] = rows(g)
+    w = P.sum(axis=0)
+    violation = float(np.abs(w - 1.0 / m).sum())
+    for _ in range(NEWTON):
+        if violation <= MARGINAL:
+            break
+        # Constants are in the kernel of the Laplacian; w w' takes them out of it.
+        S = np.diag(np.maximum(w, 0.5 / m)) - n * (P.T @ P) + np.outer(w, w)
+        try:
+            step = eps * np.linalg.solve(S, 1.0 / m - w)
+        except np.linalg.LinAlgError:
+            break
+        for t in (1.0, 0.5, 0.25, 0.1):
+            trial = g + t * step
+            Q, best = rows(trial)
+            sums = Q.sum(axis=0)
+            left = float(np.abs(sums - 1.0 / m).sum())
+            if left < (1.0 - 0.1 * t) * violation:
+                break
+        else:
+            break
+        g[:], f[:] = trial, best
+        P, w, violation = Q, sums, left
+    return violation
 
 
 def within(C: Array, eps: float) -> tuple[float, Array, float]:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import fejer
+from fejer.benchmarks.instances import monge
+from fejer.problems.transport import _inner
 
 X = np.random.default_rng(0).normal(size=(25, 2))
 MOVE = np.array([3.0, -1.0])
@@ -32,6 +34,32 @@ def test_objective_is_divergence_plus_gap():
     assert problem.gap(theta) == pytest.approx(fejer.monge_gap(X, y, eps=0.5), abs=1e-8)
     expected = problem.divergence(theta) + 0.7 * problem.gap(theta)
     assert problem.judge(theta).fun == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("share", [1e-3, 0.01, 0.05, 1.0, 100.0])
+@pytest.mark.parametrize("newton", [0, 30])
+def test_inner_problems_against_entropic_transport(share, newton, monkeypatch):
+    """With Newton steps where Sinkhorn's iterations are slow, and without."""
+    monkeypatch.setattr(_inner, "NEWTON", newton)
+    cost = fejer.PointCloud(X, Z).matrix
+    eps = share * float(cost.mean())
+    value, plan, violation = _inner.between(cost, eps)
+    result = fejer.minimize(fejer.EntropicOT(None, None, cost, eps=eps), method="sns", tol=1e-11)
+    assert result.success and plan == pytest.approx(result.plan.toarray(), abs=1e-8)
+    assert value == pytest.approx(result.fun + eps + eps * np.log(cost.size), abs=1e-8)
+    assert violation <= 1e-10
+    assert np.abs(plan.sum(axis=1) - 1 / 25).sum() <= 1e-9
+    assert np.abs(plan.sum(axis=0) - 1 / 20).sum() <= 1e-9
+
+
+@pytest.mark.parametrize("share", [1e-4, 0.05, 100.0])
+def test_inner_problem_of_a_sample_and_itself(share):
+    cost = fejer.PointCloud(X, X).matrix
+    eps = share * float(cost.mean())
+    value, plan, _ = _inner.within(cost, eps)
+    expected, other, _ = _inner.between(cost, eps)
+    assert value == pytest.approx(expected, abs=1e-8) and plan == pytest.approx(other, abs=1e-8)
+    assert plan == pytest.approx(plan.T, abs=1e-12)
 
 
 def test_translation_is_found():
@@ -66,6 +94,31 @@ def test_values_do_not_depend_on_units_or_places():
     theta = far.initial_point()
     theta[-2:] += 0.3
     assert far.judge(theta).value > 1e-2
+
+
+def test_the_gap_term_helps_a_perceptron():
+    """Held-out exact gaps of maps learnt with and without it."""
+    x, z, optimal = monge.gaussians(40, 2)
+    new = np.random.default_rng(5).normal(size=(40, 2))
+    gaps = []
+    for lam in (0.0, 1.0):
+        result = fejer.minimize(fejer.MapFit(x, z, "mlp", lam), tol=0.1)
+        assert result.success
+        gaps.append(fejer.monge_gap(new, result.fitted_map(new)))
+    assert gaps[1] < gaps[0]
+    assert abs(fejer.monge_gap(new, optimal(new))) < 1e-12
+
+
+def test_gradients_of_convex_functions_have_no_gap():
+    x, z, _ = monge.gaussians(15, 3)
+    problem = monge.convex_fit(x, z)
+    rng = np.random.default_rng(2)
+    theta = problem.initial_point() + 0.1 * rng.normal(size=problem.size)
+    direction, h = rng.normal(size=problem.size), 1e-5
+    ends = [problem.oracle(theta + s * h * direction).fun for s in (1, -1)]
+    expected = (ends[0] - ends[1]) / (2 * h)
+    assert problem.oracle(theta).grad @ direction == pytest.approx(expected, rel=1e-6)
+    assert abs(fejer.monge_gap(x, problem.fitted_map(theta)(x))) < 1e-12
 
 
 def test_adam_decreases_and_hostile_points_are_refused():
