@@ -235,7 +235,8 @@ class ExactOT(Balanced, Program, Problem):
         dual : array, shape (n + m,), optional
             Multipliers of the rows.
         ray : array, shape (n + m,), optional
-            Proof that there is no plan.
+            Proof that there is no plan; one of another size is none: a solver that takes huge
+            costs for an unbounded program gives a direction of flows.
 
         Returns
         -------
@@ -249,7 +250,7 @@ class ExactOT(Balanced, Program, Problem):
         columns = columns if polytope.columns is None else polytope.columns[columns]
         witness = {"plan": packed_plan(rows, columns, x[used])}
         n, (whole_n, whole_m) = polytope.a.size, polytope.whole.shape
-        if ray is not None:
+        if ray is not None and ray.size == n + polytope.b.size:
             whole = np.zeros(whole_n + whole_m)
             whole[slice(0, n) if polytope.rows is None else polytope.rows] = ray[:n]
             places = np.arange(whole_m) if polytope.columns is None else polytope.columns
