@@ -206,7 +206,7 @@ def bo_rep_cleaning() -> Found:
         ("default steps", 0.5, 0.5),
         ("published steps", 0.5 * L, 0.3 * L),
     ):
-        options = {"batch": 128, "steps": 4000, "warm": 200}
+        options: dict[str, Any] = {"batch": 128, "steps": 4000, "warm": 200}
         options |= {"lower_step": min(lower, 1.99), "adjoint_step": min(adjoint, 1.99)}
         run: Any = Run(problem, method="bo-rep", options=options, tol=0.0)
         run.open()
