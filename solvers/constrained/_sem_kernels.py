@@ -8,7 +8,7 @@ import numpy as np
 
 from fejer.jit import kernel
 
-MEMORY = 10
+MEMORY = 5
 WINDOW = 20
 HALVINGS = 30
 # places in the array of numbers that a run carries
@@ -118,7 +118,7 @@ def modulus(w):
 
 
 @kernel
-def owlqn(C, w, mu, s, lam, equal, least, g, S, Y, rho, recent, numbers, scratch, count):
+def owlqn(C, w, mu, s, lam, equal, least, still, g, S, Y, rho, recent, numbers, scratch, count):
     """Make up to `count` orthant-wise steps of L-BFGS; ``numbers`` says where it stands."""
     d = C.shape[0]
     N = d * d
@@ -203,7 +203,7 @@ def owlqn(C, w, mu, s, lam, equal, least, g, S, Y, rho, recent, numbers, scratch
         recent[place] = value
         numbers[VALUE] = value
         numbers[MADE] += 1.0
-        if numbers[MADE] > WINDOW and old - value <= 1e-7 * abs(value):
+        if numbers[MADE] > WINDOW and old - value <= still * abs(value):
             numbers[DONE] = 1.0
             return made + 1
     return count

@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 import fejer
+from fejer.driver import Run
 from fejer.problems.constrained._sem import acyclic, topological_order
 from fejer.solvers.constrained._sem_path import SEMData
 
@@ -212,3 +213,32 @@ def test_bad_input_is_named(name):
     fields, text = BAD[name]
     with pytest.raises(fejer.ProblemError, match=f"^{text}"):
         fejer.LinearSEM(**fields)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.01, 0.3, 5.0])
+def test_active_sets_solve_a_lasso(penalty):
+    from fejer.solvers.constrained._active_sets import lasso_column
+
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        X = rng.standard_normal((40, 12)) * 10.0 ** rng.uniform(-1, 1, 12)
+        X[:, 1] = X[:, 0] + 1e-2 * rng.standard_normal(40)
+        C, c = X.T @ X, X.T @ rng.standard_normal(40)
+        start = rng.standard_normal(12) * (rng.random(12) < 0.5)
+        w = lasso_column(C, c, start, penalty)
+        slope = C @ w - c
+        allowed = 1e-9 * (np.abs(C) @ np.abs(w) + np.abs(c))
+        assert (np.abs(slope) <= penalty + allowed).all()
+        assert (np.abs(slope + penalty * np.sign(w))[w != 0] <= allowed[w != 0]).all()
+        np.testing.assert_array_equal(lasso_column(C, c, w, penalty), w)
+
+
+def test_the_refit_of_a_dense_graph_takes_few_sweeps():
+    problem, _ = fejer.LinearSEM.random_graph(d=20, edges=80, noise="unequal", seed=0)
+    assert np.linalg.cond(problem.covariance) > 1e5
+    run = Run(problem, method="owlqn", tol=1e-9)
+    run.open()
+    while run.state.order is None:
+        run.method.advance(problem, run.prep, run.state, 100)
+    run.method.advance(problem, run.prep, run.state, 100)
+    assert problem.judge(run.state.x, {"order": run.state.order}).value <= 1e-9
