@@ -20,6 +20,7 @@ from ._images import LARGEST_LOG, images
 
 __all__ = ["FieldOfExperts"]
 
+NEAR = 1e-4  # distance of y from the lower solution, relative to the noise, at which it serves
 OFF = 1e-3  # effect of an expert on y, relative to the noise, below which it counts as off
 
 
@@ -344,11 +345,15 @@ class FieldOfExperts(ExpertVariable):
     def _escape(self, x: Array, a: Assessment) -> float:
         """Slope of Phi along the strength of the best filter, where an expert is off."""
         filters, W, N = self.unpack(x)[2], self._windows(), self.noisy.shape[0]
-        slope = self._experts(x, a.y).slope
+        noise = math.sqrt(2 * N * self.null_value())
+        # With experts that are off J vanishes, and any y and adjoint of a witness look accurate.
+        y = a.y if a.distance <= NEAR * noise else self.lower_solution(x, 1e-10)
+        slope = self._experts(x, y).slope
         effects = [norm(W.give(np.outer(v, k))) for v, k in zip(slope.T, filters, strict=True)]
-        if min(effects) >= OFF * math.sqrt(2 * N * self.null_value()):
+        if min(effects) >= OFF * noise:
             return 0.0
-        M = W.take(a.adjoint).T @ W.take(a.y) / N
+        q = self.adjoint(x, y, self.upper_level(x, y).grad_y, tol=1e-10)[0]
+        M = W.take(q).T @ W.take(y) / N
         return max(0.0, float(np.linalg.eigvalsh(0.5 * (M + M.T))[-1]))
 
 
