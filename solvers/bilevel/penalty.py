@@ -127,7 +127,9 @@ class Penalty(Method):
     radius: float = option(1.0, above=0, doc="length of the first step, per coordinate of x")
 
     batch: int = option(32, least=1, doc="samples of each level, where they are drawn")
-    fade: float = option(0.33, least=0, most=1, doc="lower steps over samples fall like (k+1)^-fade")
+    fade: float = option(
+        0.33, least=0, most=1, doc="lower steps over samples fall like (k+1)^-fade"
+    )
 
     name, solves = "penalty", (LowerLevel,)
     cites = ("Kwon, Kwon, Wright, Nowak (2023), arXiv 2309.01753",)
