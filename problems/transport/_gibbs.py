@@ -199,6 +199,7 @@ def log_rows(C, start, shift, f, g, inverse, a, log_a, z, w):
             for j in range(row.size):
                 z[j] = exp(exponent(fi, g[j], row[j], shift, inverse))
                 total += z[j]
+            total = min(max(total, 1.0), 1e300)  # rounding of huge costs may exceed eps
         f[i] = fi + (log_a[i] - math.log(total)) / inverse
         factor = a[i] / total
         for j in range(row.size):

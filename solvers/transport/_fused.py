@@ -121,6 +121,8 @@ def log_iteration(polytope: Polytope, inverse: float, f: Array, g: Array) -> flo
             column_maxima(block, start, shift, f, top)
         for start, block in cost.blocks():
             column_sums(block, start, shift, f, -top, inverse, sums)
-        renewed = -top + (log_b - np.log(sums)) / inverse
+        # Under their largest exponent sums are at least 1, unless costs are so large that rounding
+        # exceeds eps.
+        renewed = -top + (log_b - np.log(np.clip(sums, 1.0, 1e300))) / inverse
         g[~good] = renewed[~good]
     return violation

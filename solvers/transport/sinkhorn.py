@@ -148,9 +148,9 @@ class Sinkhorn(Method):
                 state.work += 2 * made
                 state.violation = violation if made else state.violation
                 if why == ABSORB:
-                    state.f += np.log(state.u) / prep.inverse
+                    state.f += _logarithms(state.u) / prep.inverse
                 if why in (ABSORB, FAILED):
-                    state.g += np.log(state.v) / prep.inverse
+                    state.g += _logarithms(state.v) / prep.inverse
                     state.u[:] = state.v[:] = 1.0
                     polytope.center(state.f, state.g)
                     state.absorptions += 1
@@ -170,9 +170,15 @@ class Sinkhorn(Method):
 
     def point(self, problem: EntropicOT, prep: Any, state: SinkhornState) -> Array:
         """Return the potentials."""
-        f = state.f + np.log(state.u) / prep.inverse
-        g = state.g + np.log(state.v) / prep.inverse
+        f = state.f + _logarithms(state.u) / prep.inverse
+        g = state.g + _logarithms(state.v) / prep.inverse
         return prep.polytope.packed(f, g)  # type: ignore[no-any-return]
+
+
+def _logarithms(scalings: Array) -> Array:
+    """Logarithms, 0 where rounding of huge costs has left no scaling."""
+    good = (scalings > 0.0) & (scalings < np.inf)
+    return np.log(np.where(good, scalings, 1.0))
 
 
 # ---- the theorem -------------------------------------------------------------------------------

@@ -197,3 +197,15 @@ def test_both_kinds_of_costs_of_a_path():
     problem = fejer.EntropicOT.random()
     path = fejer.path(problem, method="sinkhorn", eps_rel=[0.5, 0.1, 0.02])
     assert path.success and path.certificates.max() < 1e-6
+
+
+@pytest.mark.parametrize("size", [1e8, 1e12, 1e20])
+def test_costs_whose_rounding_exceeds_eps(size):
+    """No warning, no nan, no success."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 2)), size * rng.normal(size=(20, 2))
+    problem = fejer.EntropicOT(None, None, fejer.PointCloud(x, y), eps=1e-3)
+    with np.errstate(all="raise"):
+        points, _ = iterates(problem, 60)
+    assert all(np.isfinite(point).all() for point in points)
+    assert not problem.judge(points[-1]).holds(1e-6)
