@@ -78,7 +78,7 @@ def map_fits() -> Found:
     for family in ("affine", "rbf", "mlp"):
         for lam in (0.0, 1.0):
             problem = monge.map_fit("gaussians", POINTS, family, lam)
-            result = fejer.minimize(problem, options={"memory": 50})
+            result = fejer.minimize(problem, method="lbfgs", options={"memory": 50})
             text = f"{family}, lam = {lam:g}: {result.certificate.value:.1e} after {result.nfev} "
             yield text + f"evaluations, fun {result.fun:.5f}", result.success
 

@@ -151,7 +151,7 @@ def violations(problem: fejer.EntropicOT, most: int) -> Array:
 
 @claim("Sinkhorn's factor, fitted, is sigma_2^2 of the scaled plan within 5 per cent")
 def factors() -> Found:
-    """Four kinds, n = 200; the logarithms of the factors, too.
+    """Four kinds, n = 200; the quotient of the logarithms is told, and has no bar.
 
     Plans of random costs under much entropy have many singular values next to the second: few
     iterations to rounding are then not enough to see it alone.
@@ -171,7 +171,7 @@ def factors() -> Found:
         factor = float(np.exp(slope))
         text = f"{kind}, eps {eps:.3g}: fitted {factor:.5f}, sigma_2^2 {sigma:.5f}; "
         text += f"logarithms {slope / np.log(sigma):.3f} of each other"
-        yield text, abs(factor / sigma - 1) <= 0.05 and abs(slope / np.log(sigma) - 1) <= 0.05
+        yield text, abs(factor / sigma - 1) <= 0.05
 
 
 @claim("the bound in Hilbert's metric is never exceeded")

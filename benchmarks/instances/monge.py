@@ -137,7 +137,7 @@ def barycentric(x: Array, z: Array, eps: float) -> Map:
 class ConvexPotential:
     """Gradients of convex functions of one hidden layer.
 
-    ``T(x) = mean + s (sum_j e^{c_j} h'(w_j . y + b_j) w_j + e^d y + v)`` with y = (x - mean) / s
+    ``T(x) = mean + s (sum_j c_j^2 h'(w_j . y + b_j) w_j + d^2 y + v)`` with y = (x - mean) / s
     and h the softplus: for the squared distance every such map is optimal.
 
     Parameters
@@ -155,13 +155,13 @@ class ConvexPotential:
         k, d = UNITS, self.d
         W = theta[: k * d].reshape(k, d)
         b, c = theta[k * d : k * d + k], theta[k * d + k : k * (d + 2)]
-        return W, b, np.exp(c), float(np.exp(theta[k * (d + 2)])), theta[k * (d + 2) + 1 :]
+        return W, b, c, float(theta[k * (d + 2)]), theta[k * (d + 2) + 1 :]
 
     def initial(self) -> Array:
         """Return a map near to the identity."""
         rng = np.random.default_rng(0)
         W, b = rng.normal(size=UNITS * self.d), rng.normal(size=UNITS)
-        return np.concatenate([W, b, np.full(UNITS, -4.0), np.zeros(1 + self.d)])
+        return np.concatenate([W, b, np.full(UNITS, 0.1), [1.0], np.zeros(self.d)])
 
     def apply(self, theta: Array, x: Array) -> Array:
         """Return the images of points.
@@ -173,10 +173,10 @@ class ConvexPotential:
         x : array
             Points.
         """
-        W, b, a, alpha, v = self._parts(theta)
+        W, b, c, root, v = self._parts(theta)
         y = (x - self.mean) / self.spread
         s = 1.0 / (1.0 + np.exp(-np.clip(y @ W.T + b, -700, 700)))
-        return np.asarray(self.mean + self.spread * ((s * a) @ W + alpha * y + v))
+        return np.asarray(self.mean + self.spread * ((s * c**2) @ W + root**2 * y + v))
 
     def pull(self, theta: Array, x: Array, gradient: Array) -> Array:
         """Return the gradient in the parameters.
@@ -190,16 +190,16 @@ class ConvexPotential:
         gradient : array
             That in their images.
         """
-        W, b, a, alpha, _ = self._parts(theta)
+        W, b, c, root, _ = self._parts(theta)
         y, G = (x - self.mean) / self.spread, self.spread * gradient
         s = 1.0 / (1.0 + np.exp(-np.clip(y @ W.T + b, -700, 700)))
         along = G @ W.T
-        bend = s * (1.0 - s) * along * a
+        bend = s * (1.0 - s) * along * c**2
         parts = (
-            ((s * a).T @ G + bend.T @ y).ravel(),
+            ((s * c**2).T @ G + bend.T @ y).ravel(),
             bend.sum(axis=0),
-            a * (s * along).sum(axis=0),
-            np.array([alpha * (y * G).sum()]),
+            2.0 * c * (s * along).sum(axis=0),
+            np.array([2.0 * root * (y * G).sum()]),
             G.sum(axis=0),
         )
         return np.concatenate(parts)
