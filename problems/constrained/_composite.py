@@ -11,7 +11,7 @@ from fejer.jit import kernel
 from fejer.numerics.elementary import softmax
 from fejer.numerics.matrix import Matrix
 
-from ._logistic import curved_gram, logistic_pass
+from ._logistic import curved_gram, logistic_terms, symmetric
 
 LOSSES = ("logistic", "softmax", "logsumexp", "power")
 APPROXIMATIONS = ("exact", "gauss-newton", "fisher", "sketch", "none")
@@ -52,17 +52,18 @@ class Scored:
             self.slopes = slopes / n
             gradient = A.rmatmat(np.asfortranarray(self.slopes)).T.ravel()
         else:
-            value, self.slopes = self._scalar(A.matvec(x), A, y, n)
+            value, self.slopes = self._scalar(A.matvec(x), y, n)
             gradient = A.rmatvec(self.slopes)
         self.fun = float(value + 0.5 * problem.l2 * (x @ x))
         self.grad = np.asarray(gradient + problem.l2 * x)
 
-    def _scalar(self, t: Array, A: Matrix, y: Array, n: int) -> tuple[float, Array]:
+    def _scalar(self, t: Array, y: Array, n: int) -> tuple[float, Array]:
         problem = self.problem
         if problem.loss == "logistic":
-            value, slopes, curvature = logistic_pass(A, y, self.x)
+            slopes, curvature = np.empty_like(y), np.empty_like(y)
+            value = logistic_terms(t, y, slopes, curvature)
             self.curvature = curvature / n
-            return value / n, slopes / n
+            return float(value) / n, slopes / n
         u = t - y
         if problem.loss == "logsumexp":
             share = np.empty_like(u)
@@ -85,7 +86,26 @@ class Scored:
         A = self.problem.A
         if approximation == "sketch" and rows is not None:
             return sampled_gram(A, self.curvature, rows)
-        return curved_gram(A, self.curvature)
+        return curved_gram(A, self.curvature, single=approximation == "single")
+
+    def spaced_hessian(self, share: int) -> Array:
+        """Return the Hessian of "logistic" with about so many evenly spaced rows a variable.
+
+        Parameters
+        ----------
+        share : int
+            Rows for each variable; the rows are the same at all points, and remembered.
+        """
+        problem, A = self.problem, self.problem.A
+        n, d = A.shape
+        step = max(1, n // (share * d))
+        if step == 1:
+            return self.hessian("exact")
+        rows = np.arange(0, n, step)
+        part = problem.fact(f"spaced {step}", ("A",), lambda: single_rows(A, rows))
+        H = weighted_gram(part, self.curvature[rows], n / rows.size)
+        H[np.diag_indices_from(H)] += problem.l2
+        return H
 
     def _softmax(self, approximation: str, rows: Any) -> Array:
         problem = self.problem
@@ -123,12 +143,23 @@ class Scored:
         return H
 
 
+def single_rows(A: Matrix, rows: Any) -> Any:
+    """Return some rows as columns, in single precision."""
+    if A.is_sparse:
+        part = A.tosparse().tocsr()[rows].toarray().T
+    else:
+        part = np.take(A.dense.T, rows, axis=1)  # A is in Fortran order
+    return np.ascontiguousarray(part, dtype=np.float32)
+
+
 def sampled_gram(A: Matrix, weights: Array, rows: Any) -> Array:
     """Return ``(n/s) sum_{i in rows} w_i a_i a_i'``, summed in single precision."""
+    return weighted_gram(single_rows(A, rows), weights[rows], A.shape[0] / len(rows))
+
+
+def weighted_gram(part: Any, weights: Array, factor: float) -> Array:
+    """Return ``factor sum_i w_i a_i a_i'`` of the columns a_i, summed in single precision."""
     from scipy.linalg.blas import ssyrk
 
-    part = A.tosparse().tocsr()[rows].toarray() if A.is_sparse else A.dense[rows]
-    scaled = part * np.sqrt(weights[rows] * (A.shape[0] / len(rows)))[:, None]
-    H = ssyrk(1.0, np.asfortranarray(scaled, dtype=np.float32), trans=1, lower=1)
-    H = np.asarray(H, dtype=np.float64)
-    return np.asarray(np.tril(H) + np.tril(H, -1).T, dtype=np.float64)
+    scaled = part * np.sqrt(weights * factor).astype(np.float32)
+    return symmetric(ssyrk(1.0, scaled.T, trans=1, lower=1))

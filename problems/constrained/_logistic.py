@@ -47,18 +47,40 @@ def logistic_pass(X: Matrix, y: Array, w: Array) -> tuple[float, Array, Array]:
     return float(total), slope, curvature
 
 
-def curved_gram(X: Matrix, weights: Array) -> Array:
-    """Return ``X' diag(weights) X`` for weights that are at least 0."""
+def symmetric(lower: Any) -> Array:
+    """Return the symmetric matrix of a lower triangle, the rest of which is 0."""
+    H = np.array(lower, dtype=np.float64, order="C")
+    diagonal = np.diagonal(H).copy()
+    H = H + H.T
+    H[np.diag_indices_from(H)] = diagonal
+    return H
+
+
+def curved_gram(X: Matrix, weights: Array, *, single: bool = False) -> Array:
+    """Return ``X' diag(weights) X`` for weights that are at least 0.
+
+    Parameters
+    ----------
+    X : Matrix, shape (n, d)
+        Rows.
+    weights : array, shape (n,)
+        Their weights.
+    single : bool, default False
+        Multiply blocks of dense rows in single precision, and add them in double.
+    """
     if X.is_sparse:
         rows = X.tosparse().tocsr()
         scaled = rows.multiply(weights[:, None]).tocsr()
         return np.asarray((rows.T @ scaled).toarray())
-    from scipy.linalg.blas import dsyrk
+    from scipy.linalg.blas import dsyrk, ssyrk
 
     data = X.toarray() if X.is_operator else X.dense  # in Fortran order
     H = np.zeros((data.shape[1], data.shape[1]), order="F")
     root = np.sqrt(np.maximum(weights, 0.0))[:, None]
     for first in range(0, len(data), ROWS):
         part = data[first : first + ROWS] * root[first : first + ROWS]
-        H = dsyrk(1.0, part, beta=1.0, c=H, trans=1, overwrite_c=1, lower=1)
-    return np.asarray(np.tril(H) + np.tril(H, -1).T)
+        if single:
+            H += ssyrk(1.0, np.asfortranarray(part, dtype=np.float32), trans=1, lower=1)
+        else:
+            H = dsyrk(1.0, part, beta=1.0, c=H, trans=1, overwrite_c=1, lower=1)
+    return symmetric(H)

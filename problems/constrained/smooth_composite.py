@@ -181,9 +181,7 @@ class SmoothComposite(Problem):
 
     def _decrement(self, at: Scored) -> float:
         """Return ``sqrt(g' H^-1 g)`` with the Hessian of evenly spaced rows, each column scaled."""
-        n = self.A.shape[0]
-        rows = np.arange(0, n, max(1, n // (SAMPLE * self.A.shape[1])))
-        H = at.hessian("sketch" if self.loss == "logistic" and rows.size < n else "exact", rows)
+        H = at.spaced_hessian(SAMPLE) if self.loss == "logistic" else at.hessian("exact")
         if not np.isfinite(H).all():
             return float("inf")
         size = np.sqrt(np.maximum(np.diagonal(H), 1e-300))

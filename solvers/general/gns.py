@@ -67,7 +67,8 @@ class GNS(Method):
         "exact"; "gauss-newton": without the rank-one term of "logsumexp" and "power", the blocks
         of "softmax"; "fisher": the rank-one term of "power"; "sketch": 20 d rows of "logistic",
         drawn anew each iteration; "none": 0, normalised gradient steps; "auto": exact, but for
-        "logistic" with 40 d rows a sketch that grows eightfold at each rejection. A
+        "logistic" with 40 d rows a sketch that grows eightfold at each rejection, and in the end is
+        the whole in single precision. A
         `SmoothProblem` says by its `hess` what H is.
     metric : str
         "hessian": B = H at the initial point, which makes the method indifferent to the units of
@@ -179,9 +180,14 @@ class GNS(Method):
         wanted = self.hessian == "sketch" or (self.hessian == "auto" and n >= MANY * d)
         return min(n, SAMPLE * d) if wanted else 0
 
+    def _kind(self, problem: Any) -> str:
+        """Return the approximation of an iteration that draws no rows."""
+        if self.hessian == "auto" and self._sample(problem):
+            return "single"  # what followed a sketch need not be more accurate than this
+        return "exact" if self.hessian in ("auto", "sketch") else self.hessian
+
     def advance(self, problem: Any, prep: _Metric, state: GNSState, n: int) -> bool:
         """Take regularised Newton steps."""
-        kind = "exact" if self.hessian in ("auto", "sketch") else self.hessian
         for _ in range(n):
             if state.finished:
                 return True
@@ -192,7 +198,7 @@ class GNS(Method):
                 state.finished = True
                 return True
             rows = _rows(problem, state.sample, state.seed, state.nit)
-            H = _hessian(problem, state.x, kind, rows)
+            H = _hessian(problem, state.x, self._kind(problem), rows)
             gamma = state.gamma
             state.finished = not self._step(problem, prep, state, at, size, H)
             if self.hessian == "auto" and state.sample and state.edge:

@@ -191,3 +191,24 @@ def test_approximations_that_a_loss_does_not_have(options, text):
         fejer.minimize(rosen, [0.0, 0.0], method="gns")
     with pytest.raises(fejer.MethodError, match="bounds"):
         fejer.minimize(rosen, [0.0, 0.0], hess=rosen_hess, bounds=[(0, 1)] * 2, method="gns")
+
+
+@pytest.mark.parametrize("store", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_sampled_hessians_are_those_of_their_rows(store):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((900, 4))
+    y = np.where(rng.random(900) < 0.5, 1.0, -1.0)
+    problem = fejer.SmoothComposite(store(A), y, l2=0.1)
+    x = rng.standard_normal(4)
+    at = problem.oracle(x)
+    q = 1 / (1 + np.exp(-(A @ x)))
+
+    def expected(rows):
+        weights = (q * (1 - q))[rows] / rows.size
+        return (A[rows].T * weights) @ A[rows] + 0.1 * np.eye(4)
+
+    some, spaced, every = np.sort(rng.choice(900, 80)), np.arange(0, 900, 11), np.arange(900)
+    np.testing.assert_allclose(at.hessian("sketch", some), expected(some), rtol=1e-5)
+    np.testing.assert_allclose(at.spaced_hessian(20), expected(spaced), rtol=1e-5)
+    np.testing.assert_allclose(at.hessian("single"), expected(every), rtol=1e-5)
+    np.testing.assert_allclose(at.hessian("exact"), expected(every), rtol=1e-12)
