@@ -166,8 +166,8 @@ def logistic_on_a_sphere() -> Found:
             text, holds = _seeds(problem, options, (7, 10), seeds)
             yield f"{label}, {inner}: {text}", holds
             for power in (0.0, 1.0):
-                options = {"inner": inner, "multipliers": "ones", "power": power}
-                text, holds = _seeds(problem, options, (1, 60))
+                own: dict[str, Any] = {"inner": inner, "multipliers": "ones", "power": power}
+                text, holds = _seeds(problem, own, (1, 60))
                 yield f"{label}, {inner}, descent, power {power:g}: {text}", holds
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._constrained_graphs import graph_orderings, graph_refit, graph_speed, unscaled_noise
+from ._constrained_hessians import hessian_rates, newton_speed
 from ._constrained_sketches import (
     control,
     logistic_on_a_sphere,
@@ -25,8 +27,13 @@ __all__ = [
     "conserved_mass",
     "control",
     "false_successes",
+    "graph_orderings",
+    "graph_refit",
+    "graph_speed",
+    "hessian_rates",
     "imitation_queries",
     "logistic_on_a_sphere",
+    "newton_speed",
     "practical_sketches",
     "published_gaussian",
     "published_sketches",
@@ -34,4 +41,5 @@ __all__ = [
     "sketched_rates",
     "surrogate_batches",
     "surrogate_gradients",
+    "unscaled_noise",
 ]
