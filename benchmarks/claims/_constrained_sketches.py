@@ -135,9 +135,9 @@ def practical_sketches() -> Found:
 
 
 def _seeds(
-    problem: Any, options: dict[str, Any], allowed: Sequence[int], seeds: int = 10
+    problem: Any, options: dict[str, Any], allowed: Sequence[int], seeds: int = 10, most: int = 60
 ) -> tuple[str, bool]:
-    runs = [to_residual(problem, options, most=60, rng=seed) for seed in range(seeds)]
+    runs = [to_residual(problem, options, most=most, rng=seed) for seed in range(seeds)]
     counts = [nit for nit, _, _ in runs]
     last = sum(length == 1.0 for _, _, length in runs)
     solved = [nit for nit in counts if nit is not None]
@@ -154,7 +154,7 @@ def _seeds(
     "ten seeds of the sketches, the last step 1"
 )
 def logistic_on_a_sphere() -> Found:
-    """First multipliers 1 and 1e6 steps, as published; one seed of the gaussian sketches.
+    """First multipliers 1, 1e6 steps, 15 iterations; one seed of the gaussian sketches.
 
     The rule that asks for descent has to solve all seeds with a last step of 1.
     """
@@ -163,7 +163,7 @@ def logistic_on_a_sphere() -> Found:
     for label, problem in problems.items():
         for inner, seeds in (("kaczmarz", 10), ("gaussian", 1)):
             options = {"accuracy": "worst-case", "inner": inner, "multipliers": "ones"}
-            text, holds = _seeds(problem, options, (7, 10), seeds)
+            text, holds = _seeds(problem, options, (7, 10), seeds, 15)
             yield f"{label}, {inner}: {text}", holds
             for power in (0.0, 1.0):
                 own: dict[str, Any] = {"inner": inner, "multipliers": "ones", "power": power}
