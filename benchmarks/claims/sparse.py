@@ -5,6 +5,7 @@ Figures called "earlier" are those of a first implementation on the same recipes
 
 from __future__ import annotations
 
+from ._sparse_clusters import clustering_time, hidden_units, unlabelled_digits
 from ._sparse_hostile import false_successes
 from ._sparse_models import (
     envelope_prox,
@@ -39,6 +40,7 @@ from ._sparse_speed import (
 
 __all__ = [
     "active_sets",
+    "clustering_time",
     "cyclic_sweeps",
     "envelope_prox",
     "envelope_sparsity",
@@ -52,6 +54,7 @@ __all__ = [
     "gradient_squares",
     "greedy_iteration",
     "heap",
+    "hidden_units",
     "identification",
     "lloyd",
     "margins",
@@ -63,4 +66,5 @@ __all__ = [
     "rare_growth",
     "separation_counts",
     "superlinear",
+    "unlabelled_digits",
 ]
