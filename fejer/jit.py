@@ -333,7 +333,9 @@ def _pipeline() -> type[Any]:
     """numba's compiler, told that arguments share no memory."""
     from numba.core.compiler import Compiler
 
-    class Apart(Compiler):
+    base: Any = Compiler
+
+    class Apart(base):  # type: ignore[misc]
         def define_pipelines(self) -> Any:
             self.state.flags.noalias = True
             return super().define_pipelines()
