@@ -57,6 +57,18 @@ def cache_folder() -> Path | None:
 
 
 def shared_source_hash() -> str:
+    """Hash the files whose kernels others may call.
+
+    Returns
+    -------
+    str
+        Twelve hexadecimal digits.
+
+    Examples
+    --------
+    >>> len(shared_source_hash())
+    12
+    """
     package = Path(__file__).resolve().parent
     files = [package / "jit.py", *package.joinpath("numerics").glob("*.py")]
     for name in ("problems", "solvers"):

@@ -151,6 +151,9 @@ def test_a_wrong_rival_is_not_called_faster(tmp_path, rivals):
     found = played(tmp_path, suite(rival("wrong")), peers=True)
     record = by_solver(found)["wrong"]
     assert record["status"] == "INACCURATE" and not record["certificate"]["holds"]
+    for found_record in found:  # the rival's runs took no time, whatever the clock said
+        took = 1e-6 if found_record is record else 1.0
+        found_record["times"]["wall"] = [took for _ in found_record["times"]["wall"]]
     assert records.seconds(record) < records.seconds(by_solver(found)["halpern"])
     costs = records.costs(found)
     assert costs.solvers == ("halpern",)
