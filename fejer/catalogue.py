@@ -120,8 +120,9 @@ def methods(of: Any = None) -> Catalogue:
     Parameters
     ----------
     of : Problem, type, str or None
-        A problem or a problem class: the methods that treat it, best first. The name of a problem
-        class: the same. The name of a method: its formula, options and theorem.
+        A problem: the methods that treat it, best first. A problem class or its name: those that
+        treat problems of this class, some only for certain data. The name of a method: its
+        formula, options and theorem.
 
     Returns
     -------
@@ -152,7 +153,7 @@ def methods(of: Any = None) -> Catalogue:
         if not isinstance(found, type):
             raise MethodError(f"unknown method {of!r}. {did_you_mean(of, [m.name for m in known])}")
         of = found
-    fitting = [m for m in known if m.treats(of)]
+    fitting = [m for m in known if (m.treats if isinstance(of, type) else m.suits)(of)]
     first: list[str] = []
     with contextlib.suppress(NotImplementedError):
         instance: Any = of.random() if isinstance(of, type) else of  # type: ignore[attr-defined]

@@ -260,6 +260,11 @@ class Method:
         kind = problem if isinstance(problem, type) else type(problem)
         return issubclass(kind, cls.solves)
 
+    @classmethod
+    def suits(cls, problem: Any) -> bool:
+        """Whether this very problem can be solved with the default options."""
+        return cls.treats(problem) and cls().supports(problem) is None
+
     def options(self) -> dict[str, Any]:
         """Return the options as a dict."""
         return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
@@ -356,14 +361,14 @@ def find(
     elif isinstance(method, str):
         fitting = named(method, problem) or [m for m in registry() if m.name == method]
         if not fitting:
-            known = [m.name for m in registry() if m.treats(problem)]
+            known = [m.name for m in registry() if m.suits(problem)]
             raise MethodError(f"unknown method {method!r}. {did_you_mean(method, known)}")
         made = fitting[0].make(options)
     else:
         raise MethodError(f"method: expected a name or a Method, got {type(method).__name__}")
     reason = made.supports(problem) if made.treats(problem) else ""
     if reason is not None:
-        known = [m.name for m in registry() if m.treats(problem) and m.name != made.name]
+        known = [m.name for m in registry() if m.suits(problem) and m.name != made.name]
         text = f"{made.name} does not treat {'this ' if reason else ''}{type(problem).__name__}"
         text += f" ({reason})" if reason else ""
         raise MethodError(f"{text}; methods that do: {', '.join(known) or 'none'}")

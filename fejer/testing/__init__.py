@@ -33,7 +33,7 @@ def pairs() -> list[tuple[type[Method], type[Problem]]]:
         (method, cls)
         for method in registry()
         for cls in problem_classes()
-        if method.treats(cls) and method().supports(cls.random()) is None
+        if method.treats(cls) and method.suits(cls.random())
     ]
 
 

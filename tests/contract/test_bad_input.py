@@ -95,6 +95,12 @@ def test_methods(cls):
             continue
         with pytest.raises(fejer.MethodError, match=f"{method.name} does not treat {cls.__name__}"):
             fejer.minimize(problem, method=method.name)
+    suited = [entry.name for entry in fejer.methods(problem)]
+    for method in registry():
+        if method.treats(cls) and method.name not in suited:
+            told = ", ".join(sorted(set(suited)))
+            with pytest.raises(fejer.MethodError, match=f"; methods that do: {told or 'none'}$"):
+                fejer.minimize(problem, method=method.name)
     for bad in (3, Odd(), None, Odd):
         with pytest.raises(fejer.MethodError, match="method"):
             fejer.minimize(problem, method=bad)
