@@ -52,12 +52,16 @@ def point(problem: Any, rng: Any) -> Array:
     "ready-made problems, and its median is at most 1/5 of the published bound's"
 )
 def error_bound() -> Found:
-    """Truth: lower solves to 1e-14; x random, lower solutions off by 1e-8 to 1."""
+    """Truth: lower solves to 1e-14; x random, lower solutions off by 1e-8 to 1.
+
+    Both bounds are those of one hypergradient, from the same lower solution and adjoint. Ours
+    takes two linear systems more, to 1e-4; without them it is the second number of a row.
+    """
     rng, problems = np.random.default_rng(0), classes()
     violated, ratios, count = 0, [], 0
     with np.errstate(all="ignore"):
         for problem in problems:
-            ours, published = [], []
+            ours, without, published = [], [], []
             for trial in range(math.ceil(POINTS / len(problems))):
                 if trial % 10 == 0:
                     x = point(problem, rng)
@@ -67,18 +71,20 @@ def error_bound() -> Found:
                 slope = problem.upper_level(x, inexact).grad_y
                 q = problem.adjoint(x, inexact, slope, tol=10.0 ** rng.uniform(-12, -1))[0]
                 a = problem.assess(x, inexact, adjoint=q)
+                b = problem.assess(x, inexact, adjoint=q, allowed=math.inf)
                 count += 1
-                violated += norm(a.gradient - truth.gradient) > a.error + min(truth.error, 1e-6)
+                off = norm(a.gradient - truth.gradient)
+                violated += not off <= min(a.error, b.error) + min(truth.error, 1e-6)
                 if math.isfinite(a.published_error):
                     ours.append(a.error)
+                    without.append(b.error)
                     published.append(a.published_error)
             if ours:
-                ratios += list(np.array(published) / np.array(ours))
-                middle = np.median(np.array(published) / np.array(ours))
-                yield (
-                    f"{type(problem).__name__:24}published bound over ours, median {middle:.3g}",
-                    None,
-                )
+                found = np.array(published) / np.array([ours, without])
+                ratios += list(found[0])
+                first, second = np.median(found, axis=1)
+                text = f"median {first:.3g}, without the systems {second:.3g}"
+                yield f"{type(problem).__name__:24}published bound over ours, {text}", None
             else:
                 yield f"{type(problem).__name__:24}the published bound does not exist", None
     yield f"{violated} violations at {count} points", violated == 0

@@ -5,9 +5,10 @@ A hypergradient that is wrong, and a bound that says so
 The gradient of a validation loss in the penalties needs the solution of the training problem. If
 training stops early, a number comes out all the same: here it is wrong by up to ten times its size,
 for hundreds of steps, and nothing in it shows. The error bound that comes with every hypergradient
-of this library does show it, at any stage. It is a worst case, far above the error while training
-is young, and a tenth of the published bound; both fall with the training residual to below the
-hypergradient itself, and then its sign can be relied on.
+of this library does show it, at any stage. Its first order is computed, by two linear systems, and
+only the second is a worst case: far above the error while training is young, it falls like the
+square of the training residual, faster than the published bound, to below the hypergradient itself,
+and then its sign can be relied on.
 """
 
 import matplotlib.pyplot as plt

@@ -103,6 +103,9 @@ class Assessment:
         Share of `error` that the adjoint's residual alone causes.
     published_error : float
         The bound of Theorem 2.1 of arXiv 2308.10098, rounding added; `error` is never larger.
+    shift : float
+        Distance from the hypergradient after a Newton step, an estimate of the error; nan where
+        it was not asked for.
     """
 
     y: Array
@@ -118,6 +121,7 @@ class Assessment:
     rigorous: bool
     adjoint_error: float
     published_error: float
+    shift: float = math.nan
 
 
 def norm(v: Array) -> float:

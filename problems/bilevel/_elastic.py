@@ -261,7 +261,13 @@ class ElasticLower(LowerLevel):
         return bool((np.abs(y[on]) > distance).all() and (far[~on] < l1).all())
 
     def assess(
-        self, x: Array, y: Array, *, adjoint: Array | None = None, chart: bool = False
+        self,
+        x: Array,
+        y: Array,
+        *,
+        adjoint: Array | None = None,
+        chart: bool = False,
+        allowed: float = 0.0,
     ) -> Assessment:
         """Bound the hypergradient's error, if the support of y is certainly that of y*.
 
@@ -275,13 +281,15 @@ class ElasticLower(LowerLevel):
             Approximate adjoint.
         chart : bool, default False
             Gradient and error in the coordinates t instead of x.
+        allowed : float, default 0.0
+            As in the family.
 
         Returns
         -------
         Assessment
             Its errors are infinite where the support is not certain.
         """
-        a = super().assess(x, y, adjoint=adjoint, chart=chart)
+        a = super().assess(x, y, adjoint=adjoint, chart=chart, allowed=allowed)
         if self._certain(x, y, a.distance):
             return a
         upper, e = self.upper_level(x, y), a.distance

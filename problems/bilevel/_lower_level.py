@@ -13,6 +13,7 @@ from fejer.numerics.krylov import cg
 from fejer.problem import witness_array
 
 from ._assessment import Assessment, norm
+from ._bound import Local, bounded, corrected, look
 from ._kinks import around
 from ._oracles import Oracles
 
@@ -87,7 +88,13 @@ class LowerLevel(Oracles):
         return found.x, found.nit + (start is not None)
 
     def assess(
-        self, x: Array, y: Array, *, adjoint: Array | None = None, chart: bool = False
+        self,
+        x: Array,
+        y: Array,
+        *,
+        adjoint: Array | None = None,
+        chart: bool = False,
+        allowed: float = 0.0,
     ) -> Assessment:
         """Compute the hypergradient from an approximate lower solution, and bound its error.
 
@@ -101,6 +108,9 @@ class LowerLevel(Oracles):
             Approximate adjoint; solved for if not given.
         chart : bool, default False
             Gradient and error in the coordinates t instead of x.
+        allowed : float, default 0.0
+            Share of the hypergradient up to which an error is not worth two more linear systems;
+            infinity: spare all work that y and adjoint could have instead.
 
         Returns
         -------
@@ -113,9 +123,15 @@ class LowerLevel(Oracles):
 
         ``||z - grad Phi|| <= (||J|| + LJ e)/mu (LF e + D + ||r||) + LJ ||q|| e + LxF e``
 
-        where D bounds ``||(H(y*) - H(y)) q||`` [1]_ [2]_. ``(||J|| + LJ e)/mu`` is replaced by
-        ``(||J' H^-1|| + LJ e/mu)/(1 - LH e/mu)`` where a factorisation allows it. The bound of
-        [2]_, Theorem 2.1, is taken where it is smaller.
+        where D bounds ``||(H(y*) - H(y)) q||`` [1]_ [2]_. The bound of [2]_, Theorem 2.1, is taken
+        where it is smaller. Where either is too large,
+
+        * ``(||J|| + LJ e)/mu`` is replaced by ``(||J' H^-1|| + LJ e/mu)/(1 - LH e/mu)``, from a
+          factorisation or for short y, and mu by the smallest eigenvalue s of H at y less ``LH e``,
+          which holds if ``||grad_y f|| <= (s - LH e) e``;
+        * one Newton step ``y - w`` and its adjoint ``q + p`` give a hypergradient z' with an error
+          of second order: ``||z - grad Phi|| <= ||z - z'|| + ||z' - grad Phi||``, the second term
+          bounded as above. w and p are solved for to 1e-4.
 
         References
         ----------
@@ -124,62 +140,16 @@ class LowerLevel(Oracles):
         .. [2] Salehi, Mukherjee, Roberts, Ehrhardt (2023), An adaptively inexact first-order
            method for bilevel optimization, arXiv 2308.10098.
         """
-        c = self.constants(x)
-        upper = self.upper_level(x, y)
-        lower = self.lower_gradient(x, y)
-        q = self.adjoint(x, y, upper.grad_y)[0] if adjoint is None else adjoint
-        r = norm(upper.grad_y - self.hessian(x, y)(q))
-        lower_floor, adjoint_floor = self.rounding(x, y, q)
-        J = self.cross(x, y, q, chart=chart)
-        z = -J.product
-        if upper.grad_x is not None:
-            z = z + upper.grad_x * (self.chart_rate(x) if chart else 1.0)
-        inverse = 1.0 / c.mu if c.mu > 0 else math.inf
-
-        def bound(residual: float, linear: float, amplify: float) -> float:
-            e = residual * inverse
-            push = self.upper_change(x, y, e) + self.hessian_change(x, y, q, e) + linear
-            reach = J.norm * inverse
-            if c.hessian * e * inverse < 0.5:
-                reach = min(reach, amplify / (1 - c.hessian * e * inverse))
-            reach += J.lipschitz * e * inverse
-            return reach * push + J.change * e + self.cross_change(x, y, e, chart=chart) + J.floor
-
-        residual = norm(lower)
-        attained = residual + lower_floor, r + adjoint_floor
-        sharp = math.inf
-        if bound(*attained, sharp) > SHARPEN * norm(z):
-            sharp = self.adjoint_norm(x, y, chart=chart)
-        e = attained[0] * inverse
-        change = self.hessian_change(x, y, q, e)
-        slope = norm(upper.grad_y)
-        turn = self.upper_change(x, y, e)
-        published = (J.norm * c.hessian * inverse + J.lipschitz) * slope * e
-        published += (J.norm + J.lipschitz * e) * turn
-        published = inverse * (published + J.norm * attained[1]) + J.floor
-        published += self.cross_change(x, y, e, chart=chart)
-        published = math.inf if math.isnan(published) else published
-        third = min(c.hessian * e * e / 2, 2 * c.lipschitz * e) * inverse if c.hessian else 0.0
-        # On the way from y to y* the change of H grows with the distance where H is Lipschitz.
-        grown = min(change, 0.5 * c.hessian * norm(q) * e) if c.hessian else change
-        fun_error = (r + adjoint_floor) * (e + third) + grown * e
-        fun_floor = norm(q) * lower_floor + upper.floor
-        fun_error += turn * e / 2 + fun_floor
-        return Assessment(
-            y=y,
-            adjoint=q,
-            gradient=z,
-            error=min(bound(*attained, sharp), published),
-            floor=bound(lower_floor, adjoint_floor, sharp),
-            distance=e,
-            residual=residual,
-            fun=upper.fun - float(q @ lower),
-            fun_error=fun_error,
-            fun_floor=fun_floor,
-            rigorous=not c.estimated,
-            adjoint_error=bound(0.0, attained[1], sharp),
-            published_error=published,
-        )
+        q = adjoint
+        if q is None:
+            q = self.adjoint(x, y, self.upper_level(x, y).grad_y)[0]
+        a = bounded(self, x, y, q, chart, Local())
+        if a.error > SHARPEN * norm(a.gradient):
+            local = look(self, x, y, chart, math.isfinite(allowed))
+            a = bounded(self, x, y, q, chart, local)
+        if a.error > allowed * norm(a.gradient):
+            a = corrected(self, x, a, chart)
+        return a
 
     def null_value(self) -> float:
         """Return F at the trivial lower solution."""
@@ -207,7 +177,7 @@ class LowerLevel(Oracles):
         found = []
         if y is not None:
             adjoint = witness_array(witness, "adjoint", self.lower_size)
-            found.append(self.assess(x, y, adjoint=adjoint, chart=chart))
+            found.append(self.assess(x, y, adjoint=adjoint, chart=chart, allowed=POLISH))
         if y is None or self.solver(x) is not None:
             found.append(self.assess(x, self.lower_solution(x), chart=chart))
         elif found[0].error > POLISH * norm(found[0].gradient):
@@ -223,7 +193,7 @@ class LowerLevel(Oracles):
                 continue
             y = better
             q = self.adjoint(x, y, self.upper_level(x, y).grad_y, tol=accuracy)[0]
-            found.append(self.assess(x, y, adjoint=q, chart=chart))
+            found.append(self.assess(x, y, adjoint=q, chart=chart, allowed=POLISH))
             if found[-1].error <= POLISH * norm(found[-1].gradient):
                 break
         return found
@@ -257,7 +227,7 @@ class LowerLevel(Oracles):
         value, unit, parts, a = best
         if self.kinks and math.isfinite(value):
             value, parts = around(self, inside, a, unit, value, parts)
-        flat = self.assess(inside, a.y, adjoint=a.adjoint)
+        flat = self.assess(inside, a.y, adjoint=a.adjoint, allowed=POLISH)
         lower, upper = self.box()
         step = norm(np.clip(-flat.gradient, lower - inside, upper - inside))
         details = {

@@ -30,6 +30,7 @@ class Oracles(Problem):
 
     nonsmooth: ClassVar[bool] = False  # f(x, .) has kinks: gradient methods do not solve it
     kinks: ClassVar[bool] = False  # Phi has kinks, at which its minimum may lie
+    assembled: ClassVar[int] = 128  # entries of y up to which a bound may form H as an array
 
     @property
     def relaxed(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -157,6 +157,8 @@ class Bilevel(Functions):
     lower_level: str = "strongly-convex"
     sigma: float = 1e-2
     scale: float = 1.0
+
+    assembled: ClassVar[int] = 0  # functions of unknown cost
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -320,11 +322,17 @@ class Bilevel(Functions):
         return relaxed.adjoint(self, x, y, tol), 1
 
     def assess(
-        self, x: Array, y: Array, *, adjoint: Array | None = None, chart: bool = False
+        self,
+        x: Array,
+        y: Array,
+        *,
+        adjoint: Array | None = None,
+        chart: bool = False,
+        allowed: float = 0.0,
     ) -> Assessment:
         """Assess the hypergradient, or the gradient of psi; parameters as in the family."""
         if not self.relaxed:
-            return super().assess(x, y, adjoint=adjoint, chart=chart)
+            return super().assess(x, y, adjoint=adjoint, chart=chart, allowed=allowed)
         return relaxed.assess(self, x, y, adjoint)
 
     def derivative_checks(self, x: Array) -> list[tuple[str, Array, Array]]:

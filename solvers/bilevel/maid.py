@@ -232,7 +232,8 @@ class Maid(Method):
         tol = min(0.5, state.delta / size) if size > 0 else 0.5
         q, products = problem.adjoint(x, y, grad_y, tol=tol, start=state.adjoint, direct=False)
         state.work += products + 4
-        return problem.assess(x, y, adjoint=q)
+        # Systems that would sharpen the bound are better spent on y and q themselves.
+        return problem.assess(x, y, adjoint=q, allowed=math.inf)
 
     def _interval(self, problem: LowerLevel, x: Array, a: Assessment) -> tuple[float, float]:
         if self.bound == "sharp":
