@@ -32,10 +32,12 @@ def minimiser(c, w, q, l1, l2, lower, upper):
 
 
 @kernel
-def pick(rule, update, order, cumulative, words):
-    """The coordinate of this update, by a rule that does not look at the gradient."""
+def pick(rule, place, order, cumulative, words):
+    """The coordinate of an update, by a rule that does not look at the gradient.
+
+    `place` is the number of the update in its sweep.
+    """
     d = cumulative.size
-    place = update % d
     if rule == PERMUTED:
         if place == 0:
             permute(words, order)
@@ -65,26 +67,42 @@ def sweep_dense(
 
     Returns the updates made, how many of them changed a coefficient, and the updates since then;
     `turned` gets the number of the last one that changed the place of its coefficient.
+
+    Columns come from far memory.  What a change does to r is carried out while the next column is
+    read, so that the reading does not pause.  After a change the products are always added up in
+    that loop, here even if the last call has carried it out: sums must not depend on where calls
+    end.
     """
     n = r.size
     made = 0
     changed = 0
+    last = 0
+    step = 0.0
+    place = update % w.size
     while made < count and quiet < patience:
-        j = pick(rule, update + made, order, cumulative, words)
+        j = pick(rule, place, order, cumulative, words)
+        place = place + 1 if place + 1 < w.size else 0
         made += 1
         c = 0.0
-        for i in range(n):
-            c += X[i, j] * r[i]
+        if quiet == 0:
+            for i in range(n):
+                r[i] -= step * X[i, last]
+                c += X[i, j] * r[i]
+        else:
+            for i in range(n):
+                c += X[i, j] * r[i]
         new = minimiser(c, w[j], q[j], l1[j], l2[j], lower[j], upper[j])
         step = new - w[j]
         quiet += 1
         if step != 0.0:
             note(w[j], new, lower[j], upper[j], update + made, turned)
             w[j] = new
-            for i in range(n):
-                r[i] -= step * X[i, j]
+            last = j
             changed += 1
             quiet = 0
+    if quiet == 0:
+        for i in range(n):
+            r[i] -= step * X[i, last]
     return made, changed, quiet
 
 
@@ -120,8 +138,10 @@ def sweep_sparse(
     """
     made = 0
     changed = 0
+    place = update % w.size
     while made < count and quiet < patience:
-        j = pick(rule, update + made, order, cumulative, words)
+        j = pick(rule, place, order, cumulative, words)
+        place = place + 1 if place + 1 < w.size else 0
         made += 1
         c = shift * total * mean[j]
         for k in range(indptr[j], indptr[j + 1]):

@@ -32,8 +32,10 @@ def sweep_graph(
     """Up to `count` updates by a rule that does not look at the gradient."""
     made = 0
     changed = 0
+    place = update % x.size
     while made < count and quiet < patience:
-        i = pick(rule, update + made, order, cumulative, words)
+        i = pick(rule, place, order, cumulative, words)
+        place = place + 1 if place + 1 < x.size else 0
         made += 1
         new = minimiser(r[i], x[i], q[i], l1[i], l2[i], lower[i], upper[i])
         quiet += 1

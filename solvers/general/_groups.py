@@ -101,7 +101,7 @@ def groups_dense(
     made = 0
     columns = 0
     while made < count and quiet < patience:
-        g = pick(rule, update + made, order, cumulative, words)
+        g = pick(rule, (update + made) % cumulative.size, order, cumulative, words)
         made += 1
         quiet += 1
         first = start[g]
@@ -146,7 +146,7 @@ def groups_sparse(
     made = 0
     columns = 0
     while made < count and quiet < patience:
-        g = pick(rule, update + made, order, cumulative, words)
+        g = pick(rule, (update + made) % cumulative.size, order, cumulative, words)
         made += 1
         quiet += 1
         first = start[g]

@@ -44,7 +44,7 @@ def logistic_dense(
     made = 0
     changed = 0
     while made < count and quiet < patience:
-        j = pick(rule, update + made, order, cumulative, words)
+        j = pick(rule, (update + made) % cumulative.size, order, cumulative, words)
         made += 1
         c = 0.0
         curvature = q[j]
@@ -99,7 +99,7 @@ def logistic_sparse(
     made = 0
     changed = 0
     while made < count and quiet < patience:
-        j = pick(rule, update + made, order, cumulative, words)
+        j = pick(rule, (update + made) % cumulative.size, order, cumulative, words)
         made += 1
         c = 0.0
         curvature = q[j]

@@ -37,7 +37,7 @@ def multinomial_dense(
     made = 0
     changed = 0
     while made < count and quiet < patience:
-        j = pick(rule, update + made, order, cumulative, words)
+        j = pick(rule, (update + made) % cumulative.size, order, cumulative, words)
         made += 1
         column = j // K
         k = j % K
@@ -103,7 +103,7 @@ def multinomial_sparse(
     made = 0
     changed = 0
     while made < count and quiet < patience:
-        j = pick(rule, update + made, order, cumulative, words)
+        j = pick(rule, (update + made) % cumulative.size, order, cumulative, words)
         made += 1
         column = j // K
         k = j % K

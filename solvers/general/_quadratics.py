@@ -11,7 +11,7 @@ from fejer.numerics.random import below, permute
 from fejer.problems.forms import QuadraticForm
 
 from ._coordinates import GREEDY, RULES, BCDState, first_state, order_of
-from ._forests import forest_partition, forest_step, greedy_forest
+from ._forests import Forests, forest_partition, greedy_forest
 from ._graph_descent import fill_heap, heap_descent, sweep_graph
 
 __all__ = ["ForestEngine", "GraphEngine", "is_free"]
@@ -108,7 +108,8 @@ class ForestEngine(_Quadratic):
 
     def __init__(self, form: QuadraticForm, rule: str, partition: str) -> None:
         super().__init__(form)
-        self.rule = rule
+        self.rule, self.forests = rule, Forests(self.A)
+        self.A = self.forests.A
         self.patience, self.blocks = 20, None
         if partition != "variable":
             order = np.arange(self.d)
@@ -159,7 +160,7 @@ class ForestEngine(_Quadratic):
                 return made
             state.updates = first + made
             chosen = self._block(state, member)
-            largest = forest_step(self.A, self.diagonal, member, chosen, state.kept, state.w)
+            largest = self.forests.step(chosen, state.kept, state.w)
             state.work += self.d
             state.quiet = 0 if largest > 0.0 else state.quiet + 1
         state.updates = first
