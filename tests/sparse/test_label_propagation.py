@@ -175,10 +175,10 @@ def test_forest_step_is_the_dense_solution(n, seed):
         chosen = engine._block(state, member)
         goal = state.w.copy()
         goal[chosen] += np.linalg.solve(A[np.ix_(chosen, chosen)], (form.b - A @ goal)[chosen])
-        _forests.forest_step(engine.A, engine.diagonal, member, chosen, state.kept, state.w)
+        engine.forests.step(chosen, state.kept, state.w)
         np.testing.assert_allclose(state.w, goal, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(state.kept, form.b - A @ state.w, atol=1e-12)
-        assert not member.any()
+        assert not member.any() and (engine.forests.place == -1).all()
 
 
 @pytest.mark.parametrize("rule", ["gs", "gs-q"])
