@@ -79,6 +79,7 @@ from fejer.solvers.general.highs import Highs as Highs
 from fejer.solvers.bilevel.hoag import Hoag as Hoag
 from fejer.problems.bilevel.hypergradient import Hypergradient as Hypergradient
 from fejer.solvers.general.ista import ISTA as ISTA
+from fejer.solvers.transport.image_newton import ImageNewton as ImageNewton
 from fejer.solvers.bilevel.kkt_implicit import KKTImplicit as KKTImplicit
 from fejer.solvers.general.lbfgs import LBFGS as LBFGS
 from fejer.solvers.transport.lbfgs_dual import LBFGSDual as LBFGSDual

@@ -74,13 +74,20 @@ def gap_gradients() -> Found:
 
 @claim("MapFit with every family of maps is run to a gradient of 1e-6")
 def map_fits() -> Found:
-    """Gaussians in the plane, by lbfgs, with and without the gap."""
+    """Gaussians in the plane, with and without the gap; `lbfgs` beside the best method.
+
+    With "rbf" and "mlp" the images depend on some parameters by 1e-9 of what they depend on others:
+    that is why `lbfgs` is slow, and why `image-newton`, which works in the images, is not.
+    """
     for family in ("affine", "rbf", "mlp"):
         for lam in (0.0, 1.0):
             problem = monge.map_fit("gaussians", POINTS, family, lam)
-            result = fejer.minimize(problem, method="lbfgs", options={"memory": 50})
-            text = f"{family}, lam = {lam:g}: {result.certificate.value:.1e} after {result.nfev} "
-            yield text + f"evaluations, fun {result.fun:.5f}", result.success
+            result = fejer.minimize(problem)
+            other = fejer.minimize(problem, method="lbfgs", options={"memory": 50})
+            text = f"{family}, lam = {lam:g}: {result.method} {result.certificate.value:.1e} after "
+            text += f"{result.nfev} evaluations, fun {result.fun:.5f}; lbfgs "
+            text += f"{other.certificate.value:.1e} after {other.nfev}, fun {other.fun:.5f}"
+            yield text, result.success
 
 
 def fitted(kind: str, dim: int, seed: int) -> dict[str, tuple[float, float, float]]:

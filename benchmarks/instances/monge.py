@@ -204,6 +204,19 @@ class ConvexPotential:
         )
         return np.concatenate(parts)
 
+    def jacobian(self, theta: Array, x: Array) -> Array:
+        """Return the derivative of the images in the parameters.
+
+        Parameters
+        ----------
+        theta : array
+            The parameters.
+        x : array
+            Points.
+        """
+        rows = np.eye(x.size).reshape(x.size, *x.shape)
+        return np.array([self.pull(theta, x, row) for row in rows])
+
 
 @dataclass(frozen=True, eq=False)
 class _ConvexFit(MapFit):

@@ -21,6 +21,7 @@ SUITE = Suite(
         for lam in (0.0, 1.0)
     ),
     contenders=(
+        Contender("image-newton"),
         Contender("lbfgs"),
         Contender("lbfgs", {"memory": 50}, "lbfgs, 50 pairs"),
         Contender("adam"),

@@ -1,4 +1,4 @@
-"""Gradients of costs between points."""
+"""Derivatives of costs between points."""
 
 from __future__ import annotations
 
@@ -21,24 +21,56 @@ def cost_gradient(cloud: PointCloud, plan: Array) -> Array:
     height = max(1, SQUARED_BLOCK // y.size)
     for start in range(0, len(x), height):
         part = plan[start : start + height, :, None]
-        differences = y - x[start : start + height, None, :]
-        if cost == "l1":
-            gradient += (part * np.sign(differences)).sum(axis=0)
-            continue
-        lengths = np.sqrt((differences**2).sum(axis=2, keepdims=True))
-        power = 1.0 if cost == "euclidean" else float(cost)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slopes = power * lengths ** (power - 2.0) * differences
-        gradient += np.where(lengths > 0, part * slopes, 0.0).sum(axis=0)
+        gradient += (part * slopes(cloud, start, start + height)).sum(axis=0)
     return gradient
+
+
+def slopes(cloud: PointCloud, start: int = 0, stop: int | None = None) -> Array:
+    """``grad_y c(x_i, y_j)`` for some i and all j; 0 where the cost has a kink."""
+    return _slopes(cloud, cloud.y - cloud.x[start:stop, None, :])
+
+
+def _slopes(cloud: PointCloud, differences: Array) -> Array:
+    if cloud.cost == "l1":
+        return np.sign(differences)
+    power = _power(cloud)
+    if power == 2.0:
+        return (1.0 if cloud.cost == "halfsq" else 2.0) * differences
+    lengths = np.sqrt((differences**2).sum(axis=-1, keepdims=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = power * lengths ** (power - 2.0) * differences
+    return np.where(lengths > 0, found, 0.0)
+
+
+def bends(cloud: PointCloud, plan: Array) -> Array:
+    """``sum_i P_ij`` times the Hessian of ``c(x_i, y)`` in y at y_j; 0 where it has a kink."""
+    x, y = cloud.x, cloud.y
+    m, d = y.shape
+    if cloud.cost == "l1":
+        return np.zeros((m, d, d))
+    power = _power(cloud)
+    if power == 2.0:
+        weights = plan.sum(axis=0) * (1.0 if cloud.cost == "halfsq" else 2.0)
+        return np.asarray(weights[:, None, None] * np.eye(d))
+    differences = y - x[:, None, :]
+    lengths = np.sqrt((differences**2).sum(axis=2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        radial = np.where(lengths > 0, plan * power * lengths ** (power - 2.0), 0.0)
+        units = np.where(lengths[:, :, None] > 0, differences / lengths[:, :, None], 0.0)
+    turned = np.einsum("ij,ijk,ijl->jkl", radial, units, units, optimize=True)
+    return np.asarray(radial.sum(axis=0)[:, None, None] * np.eye(d) + (power - 2.0) * turned)
+
+
+def _power(cloud: PointCloud) -> float:
+    """The power of the distance that the cost is, up to a factor."""
+    if isinstance(cloud.cost, str):
+        return 1.0 if cloud.cost == "euclidean" else 2.0
+    return float(cloud.cost)
 
 
 def paired_gradient(cloud: PointCloud) -> Array:
     """``grad_y c(x_i, y_i)`` for each i."""
-    n = len(cloud.x)
-    rows = [cost_gradient(PointCloud(cloud.x[i : i + 1], cloud.y[i : i + 1], cloud.cost),
-                          np.ones((1, 1))) for i in range(n)]  # fmt: skip
-    return np.concatenate(rows)
+    return _slopes(cloud, cloud.y - cloud.x)
 
 
 def paired_costs(cloud: PointCloud) -> Array:

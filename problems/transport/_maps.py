@@ -26,6 +26,9 @@ class Family(Protocol):
     def pull(self, theta: Array, x: Array, gradient: Array) -> Array:
         """Return the gradient in theta of a function of the images with that gradient."""
 
+    def jacobian(self, theta: Array, x: Array) -> Array:
+        """Return the derivative of the images, point by point, in theta: (n d, size)."""
+
 
 class Affine:
     """``A (x - mean) / s + b``, s the spread of the source; theta = (A row by row, b)."""
@@ -45,6 +48,12 @@ class Affine:
     def pull(self, theta: Array, x: Array, gradient: Array) -> Array:
         matrix = gradient.T @ ((x - self.mean) / self.spread)
         return np.concatenate([matrix.ravel(), gradient.sum(axis=0)])
+
+    def jacobian(self, theta: Array, x: Array) -> Array:
+        one = np.eye(self.d)
+        rows = np.kron((x - self.mean) / self.spread, np.ones((self.d, 1)))
+        tiled = np.tile(one, (len(x), 1))
+        return np.hstack([(tiled[:, :, None] * rows[:, None, :]).reshape(len(tiled), -1), tiled])
 
 
 class Radial:
@@ -72,6 +81,9 @@ class Radial:
 
     def pull(self, theta: Array, x: Array, gradient: Array) -> Array:
         return (self._features(x).T @ gradient).ravel()  # type: ignore[no-any-return]
+
+    def jacobian(self, theta: Array, x: Array) -> Array:
+        return np.asarray(np.kron(self._features(x), np.eye(self.d)), dtype=np.float64)
 
 
 class Perceptron:
@@ -111,6 +123,25 @@ class Perceptron:
         g1 = (g2 @ W2) / (1.0 + np.exp(-np.clip(s1, -700, 700)))
         parts = (g1.T @ z, g1.sum(axis=0), g2.T @ h1, g2.sum(axis=0), g3.T @ h2, g3.sum(axis=0))
         return np.concatenate([part.ravel() for part in parts])
+
+    def jacobian(self, theta: Array, x: Array) -> Array:
+        W1, b1, W2, b2, W3, _ = self._parts(theta)
+        z, d = (x - self.mean) / self.spread, x.shape[1]
+        s1 = z @ W1.T + b1
+        h1 = np.logaddexp(0.0, s1)
+        s2 = h1 @ W2.T + b2
+        h2 = np.logaddexp(0.0, s2)
+        one = np.tile(self.spread * np.eye(d), (len(x), 1))
+
+        def each(rows: Array) -> Array:  # one row for each coordinate of each image
+            return np.repeat(rows, d, axis=0)
+
+        def product(left: Array, right: Array) -> Array:
+            return (left[:, :, None] * each(right)[:, None, :]).reshape(len(left), -1)
+
+        g2 = (one @ W3) / (1.0 + np.exp(-np.clip(each(s2), -700, 700)))
+        g1 = (g2 @ W2) / (1.0 + np.exp(-np.clip(each(s1), -700, 700)))
+        return np.hstack([product(g1, z), g1, product(g2, h1), g2, product(one, h2), one])
 
 
 FAMILIES: dict[str, Any] = {"affine": Affine, "rbf": Radial, "mlp": Perceptron}

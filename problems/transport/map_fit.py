@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,15 +13,15 @@ from fejer.errors import ProblemError, did_you_mean
 from fejer.evidence import EMPTY, Array, Certificate, failed
 from fejer.numerics.arrays import float_array
 from fejer.problem import Problem, as_number
-from fejer.problems.transport._clouds import cost_gradient, paired_costs
-from fejer.problems.transport._inner import between, within
+from fejer.problems.transport._map_objective import Fit
 from fejer.problems.transport._maps import FAMILIES, Family
 from fejer.problems.transport.point_cloud import PointCloud
 
 __all__ = ["MapFit"]
 
 KIND = "gradient norm"
-LARGEST = 1e60  # images beyond which nothing is computed
+AUTO = ("image-newton", "lbfgs", "adam")
+MODERATE = 1000  # coordinates of images for which the first is the fastest
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +29,9 @@ class MapFit(Problem):
     """Fit a map by the Sinkhorn divergence, regularised by the Monge gap.
 
     min over theta of ``S_eps(T(x), z) + lam M_eps(x, T(x))``: x the source, z the target, S the
-    divergence of `fejer.sinkhorn_divergence`, M the gap of `fejer.monge_gap` for the squared
-    distance. Without the second term any map of one sample to the other is a solution; with it the
-    optimal ones are.
+    divergence of `fejer.sinkhorn_divergence` (of squared distances), M the gap of
+    `fejer.monge_gap`. Without the second term any map of one sample to the other is a solution;
+    with it those that are optimal for the cost of the gap are.
 
     The variable is theta.
 
@@ -49,13 +48,16 @@ class MapFit(Problem):
     lam : float, default 1.0
         Weight of the gap, at least 0.
     eps : float, optional
-        Weight of the entropy in both terms; 0.05 of the mean cost between the samples if not given.
+        Weight of the entropy in both terms; if not given, 0.05 of the mean of each term's cost
+        between the samples.
+    cost : {"sqeuclidean", "halfsq", "euclidean", "l1"} or float, default "sqeuclidean"
+        Cost for which the map is to be optimal, as for `PointCloud`; only the gap knows it.
 
     Raises
     ------
     ProblemError
-        Samples of different dimensions or with entries that are not finite; an unknown map; a
-        negative ``lam``; ``eps`` that is not positive.
+        Samples of different dimensions or with entries that are not finite; an unknown map or
+        cost; a negative ``lam``; ``eps`` that is not positive.
 
     Notes
     -----
@@ -66,7 +68,9 @@ class MapFit(Problem):
     Certificate: the gradient norm in theta, relative to the root mean square of the costs'
     gradients under the product of both samples at the point (not under a plan); for "rbf" and "mlp"
     relative to the larger of that and the gradient norm at the start. Never rigorous: the problem
-    is not convex.
+    is not convex. For "euclidean" and "l1" the gap has kinks where images meet points of the
+    source (for "l1": share a coordinate with them); the derivative is taken to be 0 there, one
+    element of the generalised gradient, so that the value bounds the distance of that set from 0.
 
     Cost of an evaluation: three inner problems, a hundred products with an n by m matrix each and
     some solutions of m linear equations. Meant for up to some hundred points; memory
@@ -91,6 +95,7 @@ class MapFit(Problem):
     map: str = "affine"
     lam: float = 1.0
     eps: float | None = None
+    cost: str | float = "sqeuclidean"
 
     views: ClassVar[tuple[str, ...]] = ("fitted_map", "gap", "divergence")
 
@@ -113,6 +118,7 @@ class MapFit(Problem):
         if self.eps is not None:
             as_number(self.eps, "eps", above=0)
             self.set(eps=as_number(self.eps, "eps", least=1e-100, most=1e100))
+        self.set(cost=PointCloud(source[:1], target[:1], self.cost).cost)
 
     # ---- what depends on the data ----------------------------------------------------------
     @property
@@ -129,6 +135,17 @@ class MapFit(Problem):
 
     def _epsilon(self) -> float:
         return 0.05 * float(PointCloud(self.source, self.target).toarray().mean()) or 1.0
+
+    @property
+    def gap_epsilon(self) -> float:
+        """The same in the gap."""
+        if self.eps is not None:
+            return self.eps
+        return self.fact("gap_epsilon", ("source", "target", "cost"), self._gap_epsilon)  # type: ignore[no-any-return]
+
+    def _gap_epsilon(self) -> float:
+        cloud = PointCloud(self.source, self.target, self.cost)
+        return 0.05 * float(cloud.toarray().mean()) or 1.0
 
     @property
     def scale(self) -> float:
@@ -157,22 +174,21 @@ class MapFit(Problem):
 
     def auto(self) -> tuple[str, ...]:
         """Return method names, the first choice first."""
-        return ("lbfgs", "adam")
+        return AUTO if self.source.size <= MODERATE else AUTO[1:]
 
-    def evaluate(self, x: Array) -> _Fit:
+    def evaluate(self, x: Array) -> Fit:
         """Return objective and gradient at ``x``."""
-        return _Fit(self, x)
+        return Fit(self, x)
 
     # ---- the certificate ---------------------------------------------------------------------
     def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
         """Judge parameters by the gradient; there is no witness."""
-        fit: _Fit = self.oracle(x)
+        fit: Fit = self.oracle(x)
         if fit.not_finite():
             return failed(KIND, "the map leaves the range of the numbers")
         norm, scale = float(np.linalg.norm(fit.grad)), fit.size or 1.0
         if self.map != "affine":
-            start: _Fit = self.oracle(self.initial_point())
-            scale = max(scale, float(np.linalg.norm(start.grad)))
+            scale = max(scale, self._slope_at_start())
         floor = fit.doubt / scale
         return Certificate(
             KIND,
@@ -186,6 +202,11 @@ class MapFit(Problem):
                 "gap": fit.gap,
             },
         )
+
+    def _slope_at_start(self) -> float:
+        data = ("source", "target", "map", "lam", "eps", "cost")
+        start = self.initial_point
+        return self.fact("slope", data, lambda: float(np.linalg.norm(self.evaluate(start()).grad)))  # type: ignore[no-any-return]
 
     # ---- views ---------------------------------------------------------------------------------
     def fitted_map(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Callable[[Any], Array]:
@@ -247,68 +268,6 @@ class MapFit(Problem):
         rng = np.random.default_rng(seed)
         x, z = rng.normal(size=(n, dim)), rng.normal(size=(n, dim))
         return cls(x, z * np.linspace(1.5, 0.7, dim) + 1.0, map, lam)
-
-
-class _Fit:
-    """Objective, gradient and their parts at one point."""
-
-    def __init__(self, problem: MapFit, x: Array) -> None:
-        self.x = x.copy()
-        source, target, eps = problem.source, problem.target, problem.epsilon
-        self.fun, self.grad = np.inf, np.full(x.size, np.nan)
-        self.divergence, self.eps = np.inf, eps
-        self._pairs: PointCloud | None = None
-        self.size, self.doubt = 1.0, np.inf
-        with np.errstate(all="ignore"):
-            y = problem.family.apply(x, source)
-        if not np.isfinite(y).all() or np.abs(y).max() > LARGEST:
-            return
-        n = len(source)
-        cross, own = PointCloud(target, y), PointCloud(y, y)
-        first, P, off = between(cross.matrix, eps)
-        second, Q, other = within(own.matrix, eps)
-        third = problem.fact("own", ("source", "target", "eps"), lambda: _own(target, eps))
-        self.divergence = first - 0.5 * second - 0.5 * third
-        gradient = cost_gradient(cross, P) - cost_gradient(own, Q)
-        violation = off + other
-        self._pairs = PointCloud(source, y)
-        self.fun = self.divergence
-        if problem.lam > 0:
-            value, R, off = between(self._pairs.matrix, eps)
-            self.gap = self._gap(value)
-            self.fun += problem.lam * self.gap
-            paired = 2.0 * (y - source) / n
-            gradient = gradient + problem.lam * (paired - cost_gradient(self._pairs, R))
-            violation += problem.lam * off
-        self.grad = problem.family.pull(x, source, gradient)
-        # The root mean square of |2 (y_i - z_j)| over all pairs.
-        self.size = 2.0 * float(np.sqrt(cross.matrix.mean()))
-        self.doubt = self.size * violation
-
-    @cached_property
-    def gap(self) -> float:
-        """The entropic Monge gap; computed when it is asked for where it has no weight."""
-        if self._pairs is None:
-            return np.inf
-        return self._gap(between(self._pairs.matrix, self.eps)[0])
-
-    def _gap(self, value: float) -> float:
-        assert self._pairs is not None
-        paired = float(paired_costs(self._pairs).mean())
-        return paired - value + 2 * self.eps * math.log(len(self._pairs.x))
-
-    def not_finite(self) -> bool:
-        """Whether objective or gradient are not finite."""
-        return not (np.isfinite(self.fun) and np.isfinite(self.grad).all())
-
-    def require_finite(self) -> None:
-        """Refuse a start where they are not."""
-        if self.not_finite():
-            raise ProblemError("x0: the map leaves the range of the numbers there")
-
-
-def _own(target: Array, eps: float) -> float:
-    return within(PointCloud(target, target).matrix, eps)[0]
 
 
 class _Map:
