@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ._constrained_graphs import graph_orderings, graph_refit, graph_speed, unscaled_noise
+from ._constrained_graphs import (
+    graph_orderings,
+    graph_refit,
+    graph_rival,
+    graph_speed,
+    level_costs,
+    unscaled_noise,
+)
 from ._constrained_hessians import hessian_rates, newton_speed
 from ._constrained_sketches import (
     control,
@@ -29,9 +36,11 @@ __all__ = [
     "false_successes",
     "graph_orderings",
     "graph_refit",
+    "graph_rival",
     "graph_speed",
     "hessian_rates",
     "imitation_queries",
+    "level_costs",
     "logistic_on_a_sphere",
     "newton_speed",
     "practical_sketches",

@@ -9,6 +9,7 @@ import numpy as np
 from fejer.evidence import Array
 
 SMALLEST = 1e-6  # share of the smallest deviation that a noise level cannot fall below
+NEAR = 1e-3  # relative excess of a slope up to which residuals are made feasible by a projection
 
 
 class Gap(NamedTuple):
@@ -100,27 +101,74 @@ def conditional_gap(
             U[:, j] = (
                 R[:, j] - A @ np.linalg.lstsq(A, R[:, j], rcond=None)[0] if A.size else R[:, j]
             )
+    cut = _cut(X, R, allowed, lam, least, equal) if lam > 0 else None
+    tried = (U,) if cut is None else (U, cut)
     norms = np.linalg.norm(R, axis=0)
-    steep = np.where(allowed, np.abs(X.T @ R), 0.0).max(axis=0)
     weights = np.abs(W).sum(axis=0)
     null = np.linalg.norm(X, axis=0) / np.sqrt(n)
     if equal:
         total = float(np.linalg.norm(R))
         sigma = max(total / np.sqrt(n * d), least)
         primal = total**2 / (2 * n * sigma) + d * sigma / 2 + lam * float(weights.sum())
-        inverse = max(n * least, np.sqrt(n / d) * float(np.linalg.norm(U)))
-        inverse = max(inverse, float(steep.max()) / lam) if lam > 0 else inverse
-        U = U / inverse if inverse > 0 else U
-        dual = float(np.sum(X * U)) + least / 2 * (d - n * float(np.sum(U**2)))
+        dual = max(float(_duals(X, V, allowed, lam, least, equal=True)[0]) for V in tried)
         scale = float(np.sqrt(d * np.sum(null**2)))
         scale = min(scale, max(primal, 1e-6 * scale)) or 1.0
         return Gap(float(primal), dual, float((primal - dual) / scale))
     sigmas = np.maximum(norms / np.sqrt(n), least)
     primals = norms**2 / (2 * n * sigmas) + sigmas / 2 + lam * weights
-    inverses = np.maximum(n * least, np.sqrt(n) * np.linalg.norm(U, axis=0))
-    inverses = np.maximum(inverses, steep / lam) if lam > 0 else inverses
-    U = U / np.where(inverses > 0, inverses, 1.0)
-    duals = np.sum(X * U, axis=0) + least / 2 * (1 - n * np.sum(U**2, axis=0))
+    duals = np.max([_duals(X, V, allowed, lam, least, equal=False) for V in tried], axis=0)
     scales = np.minimum(null, np.maximum(primals, 1e-6 * null))
     worst = float(np.max((primals - duals) / np.where(scales > 0, scales, 1.0)))
     return Gap(float(primals.sum()), float(duals.sum()), worst)
+
+
+def _duals(
+    X: Array, U: Array, allowed: np.ndarray, lam: float, least: float, *, equal: bool
+) -> Array:
+    """Return the dual value of each column, or of the sum, at residuals scaled into the set."""
+    n, d = X.shape
+    inverses, steep = _scales(X, U, allowed, least, equal)
+    if lam > 0:
+        inverses = np.maximum(inverses, (steep.max() if equal else steep) / lam)
+    U = U / np.where(inverses > 0, inverses, 1.0)
+    if equal:
+        return np.array([float(np.sum(X * U)) + least / 2 * (d - n * float(np.sum(U**2)))])
+    return np.asarray(np.sum(X * U, axis=0) + least / 2 * (1 - n * np.sum(U**2, axis=0)))
+
+
+def _scales(
+    X: Array, U: Array, allowed: np.ndarray, least: float, equal: bool
+) -> tuple[Array, Array]:
+    """Return n times the noise levels of residuals, and the steepest slope of each column."""
+    n, d = X.shape
+    sizes = np.linalg.norm(U, axis=0)
+    if equal:
+        sizes = np.full(d, np.linalg.norm(sizes) / np.sqrt(d))
+    steep = np.where(allowed, np.abs(X.T @ U), 0.0).max(axis=0)
+    return np.maximum(n * least, np.sqrt(n) * sizes), steep
+
+
+def _cut(
+    X: Array, R: Array, allowed: np.ndarray, lam: float, least: float, equal: bool
+) -> Array | None:
+    """Return residuals whose slopes exceed the penalty no longer, None where they hardly did.
+
+    Rounding of strong weights leaves slopes a little too steep. To scale all residuals for that
+    costs the dual value as much as they exceed; to move them within the span of the predecessors,
+    so that just those slopes are cut, costs its square.
+    """
+    levels, steep = _scales(X, R, allowed, least, equal)
+    if not 0.0 < float((steep - lam * levels).max()) <= NEAR * lam * float(levels.max()):
+        return None
+    U, G, slopes = R.copy(), X.T @ X, X.T @ R
+    sizes = np.sqrt(np.diagonal(G))
+    for j in np.flatnonzero(steep > lam * levels):
+        A = np.flatnonzero(allowed[:, j])
+        limit = lam * levels[j]
+        excess = (slopes[A, j] - np.clip(slopes[A, j], -limit, limit)) / sizes[A]
+        try:
+            moved = np.linalg.solve(G[np.ix_(A, A)] / np.outer(sizes[A], sizes[A]), excess)
+        except np.linalg.LinAlgError:
+            continue
+        U[:, j] -= X[:, A] @ (moved / sizes[A])
+    return U if np.isfinite(U).all() else None

@@ -1,4 +1,4 @@
-"""Kernels for structural equations: score and barrier, OWL-QN, Adam, coordinate descent."""
+"""Kernels for structural equations: score and barrier, Newton, Adam, coordinate descent."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 
 from fejer.jit import kernel
 
-MEMORY = 5
-WINDOW = 20
-HALVINGS = 30
+HALVINGS = 40
+RIDGE = 1e-9  # of a column's Hessian, relative to its diagonal
 # places in the array of numbers that a run carries
-VALUE, PAIRS, HEAD, DONE, MADE = range(5)
+VALUE, CALM, DONE, EVALUATIONS = range(4)
 
 
 @kernel
@@ -118,92 +117,131 @@ def modulus(w):
 
 
 @kernel
-def owlqn(C, w, mu, s, lam, equal, least, still, g, S, Y, rho, recent, numbers, scratch, count):
-    """Make up to `count` orthant-wise steps of L-BFGS; ``numbers`` says where it stands."""
+def solve_positive(B, r, n):
+    """Overwrite r with ``B^-1 r`` for the leading n rows of the upper triangle; whether B > 0."""
+    for k in range(n):
+        if not B[k, k] > 0.0:
+            return False
+        pivot = math.sqrt(B[k, k])
+        for j in range(k, n):
+            B[k, j] /= pivot
+        r[k] /= pivot
+        for i in range(k + 1, n):
+            factor = B[k, i]
+            for j in range(i, n):
+                B[i, j] -= factor * B[k, j]
+            r[i] -= factor * r[k]
+    for k in range(n - 1, -1, -1):
+        total = r[k]
+        for j in range(k + 1, n):
+            total -= B[k, j] * r[j]
+        r[k] = total / B[k, k]
+    return True
+
+
+@kernel
+def column_steps(C, W, M, inverse, mu, equal, least, pg, step, B, r, free):
+    """Write Newton's step of each column, whose Hessian takes the other columns as they are.
+
+    A column's barrier is ``-log(a - sum_i b_i W_ij^2)``, b >= 0: its Hessian is positive. Weights
+    are free that are not 0 or shall leave it; one that would leave it to the wrong side is not.
+    """
+    d = C.shape[0]
+    trace = 0.0
+    for j in range(d):
+        square = M[j, j]
+        for i in range(d):
+            square -= W[i, j] * M[i, j]
+        r[j] = max(square, 0.0)
+        trace += r[j]
+    for j in range(d):
+        step[0, j] = max(math.sqrt(trace / d if equal else r[j]), least)
+    for j in range(d):  # the first row of step holds the levels of columns to come
+        sigma = step[0, j]
+        bent = 0.0 if sigma <= least else 1.0 / (sigma * sigma * sigma * (d if equal else 1))
+        n = 0
+        for i in range(d):
+            step[i, j] = 0.0
+            if i != j and (W[i, j] != 0.0 or pg[i, j] != 0.0):
+                free[n] = i
+                n += 1
+        ridge = RIDGE
+        while n > 0:
+            for a in range(n):
+                i = free[a]
+                slope, curved = mu * bent * M[i, j], 4.0 * W[i, j] * inverse[j, i]
+                for b in range(a, n):
+                    k = free[b]
+                    B[a, b] = mu / sigma * C[i, k] - slope * M[k, j]
+                    B[a, b] += curved * W[k, j] * inverse[j, k]
+                B[a, a] += 2.0 * inverse[j, i] + ridge * mu / sigma * C[i, i]
+                r[a] = -pg[i, j]
+            if not solve_positive(B, r, n):
+                ridge *= 100.0
+                continue
+            kept = 0
+            for a in range(n):
+                i = free[a]
+                if W[i, j] != 0.0 or r[a] * pg[i, j] < 0.0:
+                    free[kept] = i
+                    r[kept] = r[a]
+                    kept += 1
+            if kept == n:
+                for a in range(n):
+                    step[free[a], j] = r[a]
+                break
+            n = kept
+
+
+@kernel
+def owlqn(C, w, mu, s, lam, equal, least, still, point, numbers, scratch, count):
+    """Make up to `count` orthant-wise Newton steps by columns; ``numbers`` says where it stands.
+
+    ``point`` holds M, the inverse and the gradient at w.
+    """
     d = C.shape[0]
     N = d * d
-    grids = scratch.reshape(6, d, d)
-    pg, step, trial, g_new = scratch[0], scratch[1], scratch[2], scratch[3]
+    pg, trial, step = np.empty(N), scratch[3], np.empty((d, d))
+    W, tried = w.reshape(d, d), trial.reshape(d, d)
+    moved, B, r, free = step.reshape(N), np.empty((d, d)), np.empty(d), np.empty(d, np.int64)
+    grids = scratch.reshape(4, d, d)
     penalty = mu * lam
-    alpha = np.zeros(MEMORY)
     for made in range(count):
-        top = pseudo_gradient(w, g, penalty, d, pg)
+        top = pseudo_gradient(w, point[2], penalty, d, pg)
         if top <= 1e-4 * mu:
             numbers[DONE] = 1.0
             return made
-        pairs, head = int(numbers[PAIRS]), int(numbers[HEAD])
-        for k in range(N):
-            step[k] = -pg[k]
-        for back in range(pairs):
-            p = (head - 1 - back) % MEMORY
-            total = 0.0
-            for k in range(N):
-                total += S[p, k] * step[k]
-            alpha[p] = rho[p] * total
-            for k in range(N):
-                step[k] -= alpha[p] * Y[p, k]
-        if pairs:
-            p = (head - 1) % MEMORY
-            square = 0.0
-            for k in range(N):
-                square += Y[p, k] * Y[p, k]
-            for k in range(N):
-                step[k] *= 1.0 / (rho[p] * square)
-        for forth in range(pairs):
-            p = (head - pairs + forth) % MEMORY
-            total = 0.0
-            for k in range(N):
-                total += Y[p, k] * step[k]
-            total = alpha[p] - rho[p] * total
-            for k in range(N):
-                step[k] += total * S[p, k]
-        square = 0.0
-        for k in range(N):
-            if step[k] * pg[k] >= 0.0:
-                step[k] = 0.0
-            square += pg[k] * pg[k]
-        length = 1.0 if pairs else 0.1 / math.sqrt(square)
+        slopes = pg.reshape(d, d)
+        at = point.reshape(3, d, d)
+        column_steps(C, W, at[0], at[1], mu, equal, least, slopes, step, B, r, free)
+        length = 1.0
         accepted = False
         value = 0.0
         for _ in range(HALVINGS):
             gain = 0.0
             for k in range(N):
-                moved = w[k] + length * step[k]
+                aim = w[k] + length * moved[k]
                 side = w[k] if w[k] != 0.0 else -pg[k]
-                trial[k] = moved if moved * side > 0.0 else 0.0
+                trial[k] = aim if aim * side > 0.0 else 0.0
                 gain += pg[k] * (trial[k] - w[k])
-            value = score(C, grids[2], mu, s, equal, least, grids[4], grids[5], grids[3])
+            value = score(C, tried, mu, s, equal, least, grids[0], grids[1], grids[2])
             value += penalty * modulus(trial)
+            numbers[EVALUATIONS] += 1.0
             if value <= numbers[VALUE] + 1e-4 * gain and gain < 0.0:
                 accepted = True
                 break
             length *= 0.5
         if not accepted:
-            numbers[DONE] = 1.0 if pairs == 0 else 0.0
-            numbers[PAIRS] = 0.0
-            if pairs == 0:
-                return made
-            numbers[MADE] += 1.0
-            continue
-        curved, size_s, size_y = 0.0, 0.0, 0.0
+            numbers[DONE] = 1.0
+            return made
         for k in range(N):
-            S[head, k] = trial[k] - w[k]
-            Y[head, k] = g_new[k] - g[k]
-            curved += S[head, k] * Y[head, k]
-            size_s += S[head, k] * S[head, k]
-            size_y += Y[head, k] * Y[head, k]
             w[k] = trial[k]
-            g[k] = g_new[k]
-        if curved > 1e-12 * math.sqrt(size_s * size_y):
-            rho[head] = 1.0 / curved
-            numbers[HEAD] = (head + 1) % MEMORY
-            numbers[PAIRS] = min(pairs + 1, MEMORY)
-        place = int(numbers[MADE]) % WINDOW
-        old = recent[place]
-        recent[place] = value
+            for part in range(3):
+                point[part, k] = scratch[part, k]
+        fell = numbers[VALUE] - value
         numbers[VALUE] = value
-        numbers[MADE] += 1.0
-        if numbers[MADE] > WINDOW and old - value <= still * abs(value):
+        numbers[CALM] = numbers[CALM] + 1.0 if fell <= still * abs(value) else 0.0
+        if numbers[CALM] >= 2.0:
             numbers[DONE] = 1.0
             return made + 1
     return count

@@ -1,4 +1,4 @@
-"""The path of barrier problems that both methods for structural equations follow, and its end."""
+"""What both paths of barrier problems for structural equations share: score, end and refit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from fejer.problems.constrained._sem import acyclic, before, topological_order
 from fejer.problems.constrained.linear_sem import LinearSEM
 
 from ._active_sets import lasso_column
-from ._sem_kernels import refit, score
+from ._sem_kernels import levels, refit, score
 
-WEIGHTS = (1.0, 0.1, 0.01, 0.001)  # of the score, against the barrier
-RADII = (1.0, 0.9, 0.8, 0.7)  # the barrier's s
 THRESHOLD = 0.3
 JUDGED = 10  # sweeps of the refit between judgements
 SWEEPS = 20_000
+CALM = 5  # judgements without any gain, after which only rounding is left
 
 
 class SEMData(NamedTuple):
@@ -35,23 +34,28 @@ class SEMData(NamedTuple):
         """Take it from the problem."""
         return cls(problem.covariance, problem.lam, problem.noise == "equal", problem.least)
 
-    def barrier(self, x: Array, mu: float, s: float, grad: Array) -> float:
-        """Return score and barrier without the penalty, and write the gradient."""
+    def barrier(self, x: Array, mu: float, s: float, point: Array) -> float:
+        """Return score and barrier without the penalty.
+
+        Writes into the rows of ``point`` the matrix ``C (I - W)``, the inverse of ``s I - W o W``
+        and the gradient.
+        """
         d = len(self.C)
-        W, scratch = x.reshape(d, d), np.empty((2, d, d))
-        shared = self.equal, self.least, scratch[0], scratch[1], grad.reshape(d, d)
-        return float(score(self.C, W, mu, s, *shared))
+        grids = point.reshape(3, d, d)
+        return float(score(self.C, x.reshape(d, d), mu, s, self.equal, self.least, *grids))
 
 
 @dataclass
 class PathState(State):
     x: Array
     stage: int = 0
-    radius: float = RADII[0]
+    radius: float = 1.0
     steps: int = 0  # within the stage
     order: Array | None = None  # of the refit
     finished: bool = False
     sigma: Array = field(default_factory=lambda: np.zeros(0))
+    best: float = np.inf  # objective of the refit
+    calm: int = 0  # judgements since it fell
 
 
 def begin_at_order(problem: LinearSEM, start: Start, state: PathState) -> None:
@@ -90,7 +94,19 @@ def advance_refit(data: SEMData, state: PathState, n: int) -> bool:
     if state.steps % JUDGED == 0 and not state.finished:
         settle(data, W, allowed, state.sigma)
         polish(data, W)
+        value = objective(data, W)
+        state.calm = 0 if value < state.best else state.calm + 1
+        state.best = min(value, state.best)
+        state.finished = state.calm >= CALM
     return state.finished or state.steps % JUDGED == 0
+
+
+def objective(data: SEMData, W: Array) -> float:
+    """Return the score with its penalty."""
+    M, sigma = np.empty_like(W), np.empty(len(W))
+    levels(data.C, W, data.equal, data.least, M, sigma)
+    squares = np.diagonal(M) - np.sum(W * M, axis=0)
+    return float(np.sum(squares / sigma + sigma) / 2 + data.lam * np.abs(W).sum())
 
 
 def settle(data: SEMData, W: Array, allowed: Array, sigma: Array) -> None:

@@ -12,8 +12,6 @@ from fejer.problems.constrained.linear_sem import LinearSEM
 
 from ._sem_kernels import adam, levels
 from ._sem_path import (
-    RADII,
-    WEIGHTS,
     PathState,
     SEMData,
     advance_refit,
@@ -21,6 +19,8 @@ from ._sem_path import (
     enter_refit,
 )
 
+WEIGHTS = (1.0, 0.1, 0.01, 0.001)  # of the score, against the barrier
+RADII = (1.0, 0.9, 0.8, 0.7)  # the barrier's s
 CHECK = 1000
 CHANGE = 1e-6
 SMALLEST_RATE = 1e-12
@@ -41,10 +41,11 @@ class AdamPathState(PathState):
 @register
 @dataclass(frozen=True, eq=False)
 class AdamPath(Method):
-    """Adam on the path of barrier problems of `owlqn`: the published solver of CoLiDE.
+    """Adam on the published path of barrier problems: the published solver of CoLiDE.
 
     The noise levels follow each step in closed form; the penalty enters by its subgradient
-    ``lam sign(W)``. The path, the threshold and the refit at its end are those of `owlqn`.
+    ``lam sign(W)``. The barrier, whose weights are 1, 0.1, 0.01 and 0.001 here, the threshold and
+    the refit at the end are those of `owlqn`.
 
     Attributes
     ----------
@@ -157,8 +158,8 @@ class AdamPath(Method):
         if state.anchor is not state.x:
             state.anchor[:] = state.x
         state.radius = RADII[state.stage]
-        grad = np.empty_like(state.x)
-        while not data.barrier(state.x, WEIGHTS[state.stage], state.radius, grad) < np.inf:
+        point = np.empty((3, state.x.size))
+        while not data.barrier(state.x, WEIGHTS[state.stage], state.radius, point) < np.inf:
             state.radius = 1.1 * state.radius
         state.rate, state.value, state.open = self.step, np.inf, True
         self._reset(data, state)
@@ -187,7 +188,7 @@ class AdamPath(Method):
     def _end_stage(data: SEMData, state: AdamPathState, limit: int) -> None:
         """End the stage where its objective hardly changes, or at its limit."""
         mu = WEIGHTS[state.stage]
-        value = data.barrier(state.x, mu, state.radius, np.empty_like(state.x))
+        value = data.barrier(state.x, mu, state.radius, np.empty((3, state.x.size)))
         value += mu * data.lam * float(np.abs(state.x).sum())
         old, state.value = state.value, value
         still = abs(old - value) <= CHANGE * abs(old) if np.isfinite(old) else False

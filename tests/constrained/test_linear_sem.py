@@ -42,29 +42,31 @@ def test_value_and_gradient_of_the_barrier(noise, seed):
         barrier = 5 * np.log(s) - np.linalg.slogdet(s * np.eye(5) - V * V)[1]
         return mu * score(problem.centred, V, 0.0, noise) + barrier
 
-    grad = np.empty(25)
-    assert data.barrier(W.ravel().copy(), mu, s, grad) == pytest.approx(value(W.ravel()), rel=1e-10)
+    point = np.empty((3, 25))
+    assert data.barrier(W.ravel().copy(), mu, s, point) == pytest.approx(
+        value(W.ravel()), rel=1e-10
+    )
     quotient = [(value(W.ravel() + h) - value(W.ravel() - h)) / 2e-6 for h in 1e-6 * np.eye(25)]
     off = ~np.eye(5, dtype=bool).ravel()
-    np.testing.assert_allclose(grad[off], np.array(quotient)[off], rtol=1e-5, atol=1e-7)
-    assert data.barrier(3 * np.ones(25), mu, s, grad) == np.inf
+    np.testing.assert_allclose(point[2][off], np.array(quotient)[off], rtol=1e-5, atol=1e-7)
+    assert data.barrier(3 * np.ones(25), mu, s, point) == np.inf
 
 
 def test_the_barrier_is_zero_just_for_graphs_without_cycles():
     data = SEMData.of(fejer.LinearSEM.random())
-    grad = np.empty(25)
+    point = np.empty((3, 25))
     rng = np.random.default_rng(0)
     for _ in range(20):
         W = np.triu(rng.standard_normal((5, 5)), 1)
         p = rng.permutation(5)
         W = W[np.ix_(p, p)]
-        assert abs(data.barrier(W.ravel().copy(), 0.0, 1.0, grad)) < 1e-12
+        assert abs(data.barrier(W.ravel().copy(), 0.0, 1.0, point)) < 1e-12
         assert topological_order(W) is not None
         W[W != 0] *= 0.1
         i, j = np.argwhere(W)[0]
         W[j, i] = 0.3
         assert topological_order(W) is None
-        assert data.barrier(W.ravel().copy(), 0.0, 1.0, grad) > 1e-8
+        assert data.barrier(W.ravel().copy(), 0.0, 1.0, point) > 1e-8
         assert topological_order(acyclic(W, 0.0)) is not None
 
 
@@ -242,3 +244,99 @@ def test_the_refit_of_a_dense_graph_takes_few_sweeps():
         run.method.advance(problem, run.prep, run.state, 100)
     run.method.advance(problem, run.prep, run.state, 100)
     assert problem.judge(run.state.x, {"order": run.state.order}).value <= 1e-9
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("seed", range(3))
+def test_steps_of_columns_are_newton_steps(noise, seed):
+    """Against second differences of the barrier in one column, with signs that leave it alone."""
+    from fejer.solvers.constrained._sem_kernels import column_steps
+
+    problem = fejer.LinearSEM.random(noise=noise, seed=seed)
+    data, s, mu, d = SEMData.of(problem), 0.9, 0.3, 5
+    rng = np.random.default_rng(seed)
+    W = 0.2 * rng.standard_normal((d, d)) + 0.1
+    W[rng.random((d, d)) < 0.3] = 0.0
+    np.fill_diagonal(W, 0.0)
+    point = np.empty((3, d * d))
+
+    def gradient(V):
+        data.barrier(V.ravel().copy(), mu, s, point)
+        return point[2].reshape(d, d).copy()
+
+    slopes = np.where(W != 0, gradient(W) + mu * data.lam * np.sign(W), 0.0)
+    M, inverse = point[0].reshape(d, d).copy(), point[1].reshape(d, d).copy()
+    step, B, r, free = np.empty((d, d)), np.empty((d, d)), np.empty(d), np.empty(d, np.int64)
+    rest = mu, data.equal, data.least, slopes, step, B, r, free
+    column_steps(data.C, W, M, inverse, *rest)
+    for j in range(d):
+        A = np.flatnonzero(W[:, j])
+        H = np.empty((A.size, A.size))
+        for k, i in enumerate(A):
+            h = np.zeros((d, d))
+            h[i, j] = 1e-5
+            H[:, k] = ((gradient(W + h) - gradient(W - h))[A, j]) / 2e-5
+        assert np.linalg.eigvalsh(H).min(initial=1.0) > 0
+        np.testing.assert_allclose(step[A, j], -np.linalg.solve(H, slopes[A, j]), rtol=1e-5)
+        assert not step[np.setdiff1d(np.arange(d), A), j].any()
+
+
+def test_the_path_of_stages_goes_down_and_takes_tens_of_steps():
+    problem, _ = fejer.LinearSEM.random_graph(d=20, edges=80, noise="unequal", seed=3)
+    run = Run(problem, method="owlqn", tol=1e-9)
+    run.open()
+    values, stages = [np.inf], [0]
+    while run.state.order is None:
+        run.method.advance(problem, run.prep, run.state, 1)
+        values.append(run.state.progress[0] if run.state.open else np.inf)
+        stages.append(run.state.stage)
+    pairs = [k for k in range(2, len(values)) if stages[k] == stages[k - 1]]
+    assert all(values[k] <= values[k - 1] for k in pairs if np.isfinite(values[k - 1]))
+    assert run.state.nit < 1000 and run.state.work >= run.state.nit
+
+
+def refined(problem, W):
+    """The objective of the optimum with the signs of W, in extended precision."""
+    X = problem.centred.astype(np.longdouble)
+    C, total = X.T @ X / len(X), np.longdouble(0)
+    for j, w in enumerate(W.T):
+        A = np.flatnonzero(w)
+        signs = np.sign(w[A]).astype(np.longdouble)
+        right = np.column_stack([C[A, j], signs])
+        K = C[np.ix_(A, A)]
+        both = np.zeros_like(right)
+        for _ in range(8 if A.size else 0):
+            left = (right - K @ both).astype(float)
+            both += np.linalg.solve(K.astype(float), left)
+        square = C[j, j] - C[A, j] @ both[:, 0]
+        sigma = np.sqrt(square / (1 - problem.lam**2 * (signs @ both[:, 1])))
+        v = both[:, 0] - problem.lam * sigma * both[:, 1]
+        variance = C[j, j] - 2 * (C[A, j] @ v) + v @ K @ v
+        total += variance / (2 * sigma) + sigma / 2 + problem.lam * np.abs(v).sum()
+    return total
+
+
+@pytest.mark.parametrize("seed", [2, 9])
+def test_rounding_of_strong_weights_hardly_opens_the_gap(seed):
+    """Variances of 1e5: slopes of rounded weights are off by 1e-9 of the penalty."""
+    problem, _ = fejer.LinearSEM.random_graph(d=20, edges=80, noise="unequal", seed=seed)
+    assert problem.covariance.max() > 1e5
+    result = fejer.minimize(problem, tol=1e-10)
+    assert result.success
+    best = refined(problem, result.x.reshape(20, 20))
+    details = result.certificate.details
+    assert details["dual"] <= float(best) * (1 + 1e-12) <= result.fun * (1 + 2e-12)
+    # a point that is worse by more than the tolerance is not let through by the projection
+    rng = np.random.default_rng(0)
+    for size in np.geomspace(1e-6, 1e-1, 30):
+        W = result.x.reshape(20, 20) * (1 + size * rng.standard_normal((20, 20)))
+        found = problem.judge(W.ravel(), {"order": result.order.astype(float)})
+        assert details["primal"] - best < 1e-9 and found.details["dual"] <= float(best) + 1e-10
+        assert found.value >= (found.fun - float(best)) / 20 / found.fun
+
+
+def test_a_refit_that_gains_nothing_ends():
+    problem, _ = fejer.LinearSEM.random_graph(d=20, edges=80, noise="unequal", seed=2)
+    result = fejer.minimize(problem, tol=0.0, max_iter=10_000)
+    assert not result.success and result.nit < 2000
+    assert result.certificate.value < 1e-10
