@@ -10,7 +10,7 @@ import numpy as np
 from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
 
-from ._assessment import Upper
+from ._assessment import Constants, Upper
 
 __all__ = ["Part", "SampledData"]
 
@@ -38,6 +38,10 @@ class Part:
         if self.rows is None:
             return v
         return np.asarray(np.bincount(self.rows, weights=v, minlength=self.size), dtype=float)
+
+    def constants(self, x: Array) -> Constants:
+        """Return the constants."""
+        return self.problem.constants(self._pick(x))  # type: ignore[no-any-return]
 
     def lower_gradient(self, x: Array, y: Array) -> Array:
         """Return ``grad_y f``."""

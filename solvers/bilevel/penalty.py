@@ -81,8 +81,13 @@ class Penalty(Method):
     (``Bilevel(..., lower_level="error-bound")``); the order is 1 then, and the last weight is the
     problem's ``sigma``.
 
-    ``form="stochastic"`` takes each gradient over a batch of samples, and lower steps that fall
-    like ``(k + 1)^-fade``. ``form="momentum"`` makes a single step on everything per iteration,
+    With `proximal`, these steps are made on ``f + w F + ||. - y_k||^2/(2 rho)``, and the result u
+    makes ``y_(k+1) = (1 - b) y_k + b u``: the published form, whose steps have a rate also where f
+    is not strongly convex.
+
+    ``form="stochastic"`` takes each gradient over a batch of samples, the same for all w, so that
+    errors cancel in the quotient, and lower steps that fall like ``(k + 1)^-fade``.
+    ``form="momentum"`` makes a single step on everything per iteration,
     along averages ``d_k = g(w_k; xi) + (1 - b_k)(d_(k-1) - g(w_(k-1); xi))`` of gradients g at
     w = (x, y's) over samples xi, with ``b_k = (k + 1)^(-2/3)``.
 
@@ -125,7 +130,12 @@ class Penalty(Method):
     s_min: float = option(1e-4, above=0, doc="last weight of F")
     inner: int = option(10, least=1, doc="lower steps on each function per iteration")
     radius: float = option(1.0, above=0, doc="length of the first step, per coordinate of x")
-
+    proximal: float | None = option(
+        None, above=0, doc="length rho of proximal lower steps, times L; None: none"
+    )
+    average: float = option(
+        1.0, above=0, most=1, doc="share b of the proximal point in the next lower iterate"
+    )
     batch: int = option(32, least=1, doc="samples of each level, where they are drawn")
     fade: float = option(
         0.33, least=0, most=1, doc="lower steps over samples fall like (k+1)^-fade"
@@ -153,6 +163,8 @@ class Penalty(Method):
             return "grad_x_f is missing"
         if problem.relaxed and self.order == 2:
             return "its lower level may have several solutions: order=1 treats it"
+        if self.proximal and self.form == "momentum":
+            return "form='momentum' makes single steps, which have no proximal form"
         return unfit(problem, several=True)
 
     def begin(
@@ -219,9 +231,8 @@ class Penalty(Method):
         if self.form == "momentum":
             g = self._single(problem, state, weights)
         else:
-            for i, w in enumerate(weights):
-                self._lower(problem, state, i, w)
             sampled = self.form == "stochastic"
+            (self._sampled if sampled else self._accelerated)(problem, state, weights)
             data = part(problem, state.words, self.batch) if sampled else Part(problem)
             g = self.gradient(data, x, state.Y, s)
             state.work += 2
@@ -235,26 +246,54 @@ class Penalty(Method):
     def _length(self, state: PenaltyState, n: int) -> float:
         return self.radius * math.sqrt(n / state.total) if state.total > 0 else 0.0
 
-    def _lower(self, problem: LowerLevel, state: PenaltyState, i: int, w: float) -> None:
-        """Make gradient steps on ``f + w F``: accelerated, or over samples."""
+    def _accelerated(
+        self, problem: LowerLevel, state: PenaltyState, weights: tuple[float, ...]
+    ) -> None:
+        """Make accelerated gradient steps on each ``f + w F``."""
         c = problem.constants(state.x)
-        mu = c.mu - abs(w) * c.upper if w < 0 else c.mu
-        if problem.relaxed and w > 0:  # across the solutions of f only F bends
-            mu = min(mu, BENT * w * c.upper)
-        lipschitz = c.lipschitz + abs(w) * c.upper
-        root = math.sqrt(max(mu, 0.0) / lipschitz)
-        momentum = (1 - root) / (1 + root)
-        step, sampled = 1 / lipschitz, self.form == "stochastic"
-        if sampled:
-            momentum, step = 0.0, step / (state.nit + 1) ** self.fade
-        y, before = state.Y[i], state.before[i]
+        for i, w in enumerate(weights):
+            mu = c.mu - abs(w) * c.upper if w < 0 else c.mu
+            if problem.relaxed and w > 0:  # across the solutions of f only F bends
+                mu = min(mu, BENT * w * c.upper)
+            lipschitz = c.lipschitz + abs(w) * c.upper
+            pull, centre = self._pull(lipschitz), state.Y[i].copy()
+            lipschitz += pull
+            root = math.sqrt((max(mu, 0.0) + pull) / lipschitz)
+            momentum = (1 - root) / (1 + root)
+            y, before = centre, centre if pull else state.before[i]
+            for _ in range(self.inner):
+                following = y - (_slope(problem, state.x, y, w) + pull * (y - centre)) / lipschitz
+                state.work += 1 + (w != 0)
+                y = following + momentum * (following - before)
+                before = following
+            state.before[i] = before
+            state.Y[i] = centre + self.average * (y - centre) if pull else y
+
+    def _sampled(
+        self, problem: LowerLevel, state: PenaltyState, weights: tuple[float, ...]
+    ) -> None:
+        """Make gradient steps over samples on each ``f + w F``.
+
+        The samples of a step, and its length, are the same for all weights. Then the minimisers'
+        errors are nearly the same, too, and cancel in quotients that divide them by s.
+        """
+        c = problem.constants(state.x)
+        lipschitz = c.lipschitz + weights[1] * c.upper
+        pull, centres = self._pull(lipschitz), state.Y.copy()
+        step = 1 / (lipschitz + pull) / (state.nit + 1) ** self.fade
         for _ in range(self.inner):
-            data = part(problem, state.words, self.batch) if sampled else problem
-            following = y - step * _slope(data, state.x, y, w)
-            state.work += 1 + (w != 0)
-            y = following + momentum * (following - before)
-            before = following
-        state.Y[i], state.before[i] = y, before
+            data = part(problem, state.words, self.batch)
+            for i, w in enumerate(weights):
+                y = state.Y[i]
+                slope = _slope(data, state.x, y, w) + pull * (y - centres[i])
+                state.Y[i] = y - step * slope
+                state.work += 1 + (w != 0)
+        if pull:
+            state.Y = centres + self.average * (state.Y - centres)
+
+    def _pull(self, lipschitz: float) -> float:
+        """Return the modulus ``1/rho`` of the proximal term."""
+        return lipschitz / self.proximal if self.proximal else 0.0
 
     def _single(
         self, problem: LowerLevel, state: PenaltyState, weights: tuple[float, ...]

@@ -97,3 +97,55 @@ def test_what_it_needs():
 def test_options(options):
     with pytest.raises(fejer.OptionError, match="penalty"):
         fejer.minimize(fejer.RidgeBilevel.random(), method="penalty", options=options)
+
+
+def test_proximal_steps_are_a_plain_loop():
+    problem = fejer.QuadraticBilevel.random()
+    options = {"order": 1, "proximal": 5.0, "average": 0.7, "inner": 6, "decay": 0.0, "s0": 0.1}
+    x, Y = problem.initial_point(), np.zeros((2, problem.lower_size))
+    c, total = problem.constants(x), 0.0
+    A1, A2, A3 = (m.toarray() for m in (problem.A1, problem.A2, problem.A3))
+    for step in fejer.steps(problem, method="penalty", options=options, max_iter=8, tol=0.0):
+        np.testing.assert_allclose(step.x, x, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(step.state.Y, Y, rtol=1e-9, atol=1e-12)
+        for i, w in enumerate((0.0, 0.1)):
+            centre = Y[i]
+            L = c.lipschitz + w * c.upper
+            rho, root = 5.0 / L, np.sqrt((c.mu + L / 5) / (L + L / 5))
+            y = before = centre
+            for _ in range(6):
+                slope = A2.T @ (A2 @ y + A3 @ x - problem.b2) + w * A1.T @ (A1 @ y - problem.b1)
+                following = y - (slope + (y - centre) / rho) / (L + 1 / rho)
+                y = following + (1 - root) / (1 + root) * (following - before)
+                before = following
+            Y[i] = 0.3 * centre + 0.7 * y
+        g = A3.T @ A2 @ (Y[1] - Y[0]) / 0.1
+        total += g @ g
+        x = x - np.sqrt(x.size) * g / np.sqrt(total)
+
+
+@pytest.mark.parametrize("proximal", [0.5, 20.0])
+def test_proximal_steps_find_the_same_optimum(proximal):
+    problem = fejer.QuadraticBilevel.random()
+    options = {"proximal": proximal, "average": 0.8}
+    result = fejer.minimize(problem, method="penalty", options=options, tol=1e-3)
+    assert result.success
+    with pytest.raises(fejer.MethodError, match="proximal"):
+        fejer.minimize(problem, method="penalty", options={**options, "form": "momentum"})
+
+
+def test_common_samples_keep_the_noise_of_quotients_small():
+    """The weight s divides the difference of two minimisers: their noise must be the same."""
+    problem = fejer.RidgeBilevel.random(200, 200, 5, "feature")
+    x = problem.initial_point()
+    spread = []
+    for s in (1e-1, 1e-3):
+        options = {"form": "stochastic", "order": 1, "s0": s, "s_min": s, "decay": 0.0}
+        options |= {"batch": 8, "fade": 0.0, "radius": 1e-12}  # x stays
+        found = []
+        for step in fejer.steps(problem, method="penalty", options=options, max_iter=400):
+            if step.nit >= 200:
+                found.append((step.state.Y[1] - step.state.Y[0]) / s)
+            np.testing.assert_allclose(step.x, x, atol=1e-9)
+        spread.append(float(np.linalg.norm(np.std(found, axis=0))))
+    assert spread[1] < 2 * spread[0]
