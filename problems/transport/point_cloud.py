@@ -10,15 +10,21 @@ import numpy as np
 
 from fejer.errors import ProblemError, did_you_mean
 from fejer.evidence import Array
-from fejer.jit import kernel
 from fejer.numerics.arrays import float_array
 from fejer.problem import as_number
+from fejer.problems.transport._distances import (
+    CITY_BLOCK,
+    EUCLIDEAN,
+    HALVED,
+    POWER,
+    SQUARED,
+    distance_rows,
+)
 
 __all__ = ["PointCloud"]
 
 STORED = 1 << 24  # entries up to which the matrix is kept (128 MB)
 BLOCK = 1 << 16  # entries of the buffer in which rows of a larger one are computed
-SQUARED, HALVED, EUCLIDEAN, CITY_BLOCK, POWER = range(5)
 KINDS = {"sqeuclidean": SQUARED, "halfsq": HALVED, "euclidean": EUCLIDEAN, "l1": CITY_BLOCK}
 
 
@@ -118,7 +124,7 @@ class PointCloud:
         """
         if out is None:
             out = np.empty((stop - start, self.shape[1]))
-        cloud_rows(self.x, self._columns, self._kind, 0.5 * self._power, start, out)
+        distance_rows(self.x, self._columns, self._kind, 0.5 * self._power, start, out)
         return out
 
     def blocks(self) -> Iterator[tuple[int, Array]]:
@@ -134,6 +140,11 @@ class PointCloud:
             block = self.rows(start, stop, buffer[: stop - start]).view()
             block.flags.writeable = False  # as stored ones are: one machine code serves both
             yield start, block
+
+    @property
+    def coordinates(self) -> tuple[Array, Array, int, float]:
+        """The points of x, those of y coordinate by coordinate, and number and p/2 of the cost."""
+        return self.x, self._columns, self._kind, 0.5 * self._power
 
     def take(self, rows: Any, columns: Any) -> PointCloud:
         """Return the cloud of some of the points.
@@ -167,28 +178,3 @@ def _points(data: Any, name: str) -> Array:
         line = False
     points = float_array(data, name, ndim=1 if line else 2)
     return points.reshape(-1, 1) if line else points
-
-
-@kernel
-def cloud_rows(X, YT, kind, half_power, start, out):
-    """Costs from the points ``X[start:]`` to the columns of `YT`, one row of `out` each."""
-    for k in range(out.shape[0]):
-        x, row = X[start + k], out[k]
-        row[:] = 0.0
-        for d in range(x.size):
-            value, y = x[d], YT[d]
-            if kind == CITY_BLOCK:
-                for j in range(row.size):
-                    row[j] += abs(value - y[j])
-            else:
-                for j in range(row.size):
-                    row[j] += (value - y[j]) * (value - y[j])
-        if kind == HALVED:
-            for j in range(row.size):
-                row[j] *= 0.5
-        elif kind == EUCLIDEAN:
-            for j in range(row.size):
-                row[j] = np.sqrt(row[j])
-        elif kind == POWER:
-            for j in range(row.size):
-                row[j] = row[j] ** half_power

@@ -1,22 +1,14 @@
-"""Sinkhorn iterations: one reading of the stored kernel matrix each, or none stored at all."""
+"""Sinkhorn iterations that read a stored kernel matrix once each."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from fejer.evidence import Array
 from fejer.jit import kernel
-from fejer.problems.transport._gibbs import (
-    column_maxima,
-    column_sums,
-    log_rows,
-)
-from fejer.problems.transport._polytope import Polytope
 
 DONE, ASKS, ABSORB, FAILED = 0, 1, 2, 3
 LARGEST = 2.0**57  # scalings beyond exp(+-40) are absorbed into the potentials
 TINY = 1e-290
-FINISHED = 2.0**-47  # violation, relative to the mass, that is rounding
 
 
 @kernel
@@ -92,37 +84,3 @@ def iterate(K, a, b, u, v, w, count, ask):
         if violation <= ask:
             return made, violation, ASKS
     return made, violation, DONE
-
-
-def pass_units(polytope: Polytope) -> int:
-    """Work of a pass with n m exponentials; the unit is a product with a stored kernel matrix.
-
-    Where the cost is not stored no matrix is, and two such units are a pass.
-    """
-    return 2 if polytope.cost.dense is None else 4
-
-
-def log_iteration(polytope: Polytope, inverse: float, f: Array, g: Array) -> float:
-    """One iteration on the potentials themselves, in place, without a stored matrix.
-
-    Never over- or underflows. Returns the violation as `iterate` does.
-    """
-    a, b, cost, shift = polytope.a, polytope.b, polytope.cost, polytope.shift
-    log_a, log_b = np.log(a), np.log(b)
-    z, w = np.empty(b.size), np.zeros(b.size)
-    for start, block in cost.blocks():
-        log_rows(block, start, shift, f, g, inverse, a, log_a, z, w)
-    violation = float(np.abs(w - b).sum())
-    good = (w > 1e-200) & (w < 1e200)
-    g[good] += (log_b[good] - np.log(w[good])) / inverse
-    if not good.all():
-        top, sums = np.full(b.size, -np.inf), np.zeros(b.size)
-        for start, block in cost.blocks():
-            column_maxima(block, start, shift, f, top)
-        for start, block in cost.blocks():
-            column_sums(block, start, shift, f, -top, inverse, sums)
-        # Under their largest exponent sums are at least 1, unless costs are so large that rounding
-        # exceeds eps.
-        renewed = -top + (log_b - np.log(np.clip(sums, 1.0, 1e300))) / inverse
-        g[~good] = renewed[~good]
-    return violation

@@ -14,7 +14,8 @@ from fejer.method import Method, Rate, Start, State, register
 from fejer.problems.transport._cost import Cost
 from fejer.problems.transport._gibbs import gibbs_matrix
 from fejer.problems.transport.entropic_ot import EntropicOT
-from fejer.solvers.transport._fused import ABSORB, FAILED, FINISHED, iterate, log_iteration
+from fejer.solvers.transport._fused import ABSORB, FAILED, iterate
+from fejer.solvers.transport._potentials import FINISHED, LogSteps, log_iteration
 
 __all__ = ["Sinkhorn"]
 
@@ -31,6 +32,8 @@ class SinkhornState(State):
     v: Array
     violation: float
     ask: float  # violation at which the run asks to be judged
+    growth: float  # as in `sinkhorn-log`, which treats costs that are not stored
+    single: bool
     absorptions: int = 0
 
 
@@ -39,6 +42,7 @@ class _Prepared:
 
     def __init__(self, problem: EntropicOT, tol: float) -> None:
         self.polytope, self.inverse, self.tol = problem.polytope, 1.0 / problem.epsilon, tol
+        self.steps = LogSteps(problem.polytope, problem.epsilon, mixed=True)
         self.K: Array | None = None
         self.w = np.empty(self.polytope.b.size)
         self.made_for: tuple[Array, Array] | None = None
@@ -68,7 +72,7 @@ class Sinkhorn(Method):
     Both half-steps read K once: eight rows are multiplied by v, scaled and added to K'u while they
     are in the cache. Scalings beyond exp(+-40) are absorbed into f and g and K is formed anew; an
     iteration whose sums underflow is made on the potentials themselves, so that no eps is too
-    small. A lazy `PointCloud` is treated that way throughout.
+    small. A large `PointCloud` is treated by the passes of `sinkhorn-log` throughout.
 
     Rate: linear, in Hilbert's projective metric (bound with constants below); the observed factor
     is ``sigma_2(diag(a)^-1/2 P diag(b)^-1/2)^2`` at the solution. Both approach 1 as eps falls:
@@ -128,16 +132,19 @@ class Sinkhorn(Method):
         f, g = polytope.reduced(start.x)
         n, m = polytope.cost.shape
         ask = prep.tol * polytope.mass
-        return SinkhornState(f, g, np.ones(n), np.ones(m), math.inf, ask)
+        given = math.inf, ask, math.inf, prep.steps.mixed
+        return SinkhornState(f, g, np.ones(n), np.ones(m), *given)
 
     def advance(self, problem: EntropicOT, prep: Any, state: SinkhornState, n: int) -> bool:
         """Make up to n iterations; ask to be judged whenever the violation has halved."""
         polytope, goal = prep.polytope, state.nit + n
+        if polytope.cost.dense is None:
+            return prep.steps.advance(state, n)  # type: ignore[no-any-return]
         while state.nit < goal:
             if state.violation <= FINISHED * polytope.mass:
                 return True
             # The first iteration brings any start into the range of the stored kernel.
-            if state.nit == 0 or polytope.cost.dense is None:
+            if state.nit == 0:
                 self._on_potentials(prep, state)
             else:
                 K = prep.matrix(state.f, state.g)
@@ -163,8 +170,7 @@ class Sinkhorn(Method):
         return False
 
     def _on_potentials(self, prep: Any, state: SinkhornState) -> None:
-        state.violation = log_iteration(prep.polytope, prep.inverse, state.f, state.g)
-        prep.polytope.center(state.f, state.g)
+        state.violation, _ = log_iteration(prep.polytope, prep.inverse, state.f, state.g)
         state.nit += 1
         state.work += 2
 

@@ -13,7 +13,7 @@ from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problems.transport._gibbs import gibbs_matrix
 from fejer.problems.transport._polytope import Polytope
 from fejer.problems.transport.entropic_ot import EntropicOT
-from fejer.solvers.transport._fused import FINISHED, log_iteration, pass_units
+from fejer.solvers.transport._potentials import FINISHED, log_iteration, pass_units
 from fejer.solvers.transport._sparse_newton import (
     BINS,
     BINS_PER_UNIT,
@@ -240,8 +240,7 @@ class SNS(Method):
 
 def _sinkhorn(dual: _Dual, state: SNSState, last: bool) -> None:
     """Make a Sinkhorn iteration; a Newton step after it needs the marginals of the plan."""
-    state.violation = log_iteration(dual.polytope, dual.inverse, state.f, state.g)
-    dual.polytope.center(state.f, state.g)
+    state.violation, _ = log_iteration(dual.polytope, dual.inverse, state.f, state.g)
     state.work += dual.units
     if last:
         state.p, state.q = dual.marginals(state.f, state.g)
