@@ -157,17 +157,25 @@ class Saddle:
         moved = np.clip(t - step * slope, problem.y_lower, problem.y_upper)
         return moved, self.bounded(l + step * ascent)
 
-    def descent(self, w: Array, t: Array, l: Array, z: Array, c: float) -> tuple[Array, Array]:
-        """Return the gradients in (x, y) and z of ``F/c + f - v``, with (t, l) for the saddle."""
+    def slope(self, w: Array, c: float) -> Array:
+        """Return the gradient in (x, y) of ``F/c + f``."""
+        problem = self.problem
+        below = np.append(problem.lower_in_x(w), problem.lower_in_y(w))
+        return problem.upper_gradient(w) / c + below
+
+    def value_slope(self, w: Array, t: Array, l: Array) -> Array:
+        """Return the gradient in (x, y) of v, with (t, l) for the saddle."""
         problem = self.problem
         n = problem.n
         at = np.append(w[:n], t)
-        in_x = problem.lower_in_x(w) - problem.lower_in_x(at)
+        in_x = problem.lower_in_x(at)
         if self.rows.size:
-            in_x = in_x - problem.constraint_jac(at)[self.rows, :n].T @ (self.T.T @ l)
-        in_y = problem.lower_in_y(w) - (w[n:] - t) / self.gamma1
-        d = problem.upper_gradient(w) / c + np.append(in_x, in_y)
-        return d, -(l - z) / self.gamma2
+            in_x = in_x + problem.constraint_jac(at)[self.rows, :n].T @ (self.T.T @ l)
+        return np.append(in_x, (w[n:] - t) / self.gamma1)
+
+    def descent(self, w: Array, t: Array, l: Array, z: Array, c: float) -> tuple[Array, Array]:
+        """Return the gradients in (x, y) and z of ``F/c + f - v``, with (t, l) for the saddle."""
+        return self.slope(w, c) - self.value_slope(w, t, l), -(l - z) / self.gamma2
 
     def image(self, u: Array, c: float, steps: tuple[float, float, float]) -> Array:
         """Make one iteration.
@@ -191,9 +199,14 @@ class Saddle:
         w = self.problem.project(w - steps[1] * d)
         return np.concatenate([w, t, l, self.bounded(z - steps[2] * d_z)])
 
-    def merit(self, u: Array, c: float) -> float:
-        """Return ``F/c + f - v`` with (t, l) for the saddle point of v."""
-        w, t, l, z = self.split(u)
+    def answer(self, at: Array, z: Array) -> Array:
+        """Return the multipliers l that are best for z, given (x, t)."""
+        if not self.rows.size:
+            return z.copy()
+        return self.bounded(z + self.gamma2 * (self.T @ self.problem.constraint(at)[self.rows]))
+
+    def saddle_value(self, w: Array, t: Array, l: Array, z: Array) -> float:
+        """Return the saddle function, whose minimum over t and maximum over l is v."""
         problem = self.problem
         at = np.append(w[: problem.n], t)
         value = problem.lower_value(at)
@@ -201,7 +214,13 @@ class Saddle:
         value -= float(np.sum((l - z) ** 2)) / (2 * self.gamma2)
         if self.rows.size:
             value += float(l @ (self.T @ problem.constraint(at)[self.rows]))
-        return problem.upper_value(w) / c + problem.lower_value(w) - value
+        return value
+
+    def merit(self, u: Array, c: float) -> float:
+        """Return ``F/c + f - v`` with (t, l) for the saddle point of v."""
+        w, t, l, z = self.split(u)
+        value = self.saddle_value(w, t, l, z)
+        return self.problem.upper_value(w) / c + self.problem.lower_value(w) - value
 
     @property
     def units(self) -> int:

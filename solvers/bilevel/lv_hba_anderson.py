@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,21 @@ from fejer.numerics.anderson import AndersonMemory
 from fejer.problems.bilevel._stationarity import norm
 from fejer.problems.bilevel.constrained_bilevel import ConstrainedBilevel
 
+from ._searches import Searches, drawn_starts
+from ._value_descent import Descent, descend, enter
 from ._value_function import Saddle
 
 __all__ = ["LVHBAAnderson"]
 
-WEIGHTS = (1.0, 3.0, 10.0, 30.0)  # of the first stages, relative to c0
-FACTOR = 3.0  # of later weights
+FACTOR, CLOSER = 3.0, 2.0  # of the weights of stages: while the single loop serves, and after that
 LARGEST = 1e9
-PLAIN = 50  # iterations without acceleration: at first, and after a step in the wrong direction
-WATCH = 50  # iterations between two looks at the merit
-GROWTH = 0.1  # relative growth of the merit that ends acceleration for a while
+PLAIN = 50  # iterations of the single loop without acceleration, at first
+GROWTH = 1e-9  # of the merit while the single loop was accelerated, which is rounding
+SINGLE = 100  # iterations that it may take for a stage
 STAGE = 3000  # iterations after which a stage ends anyway
+LOOSE = 1e-8  # accuracy of the stages of the descent, until a stage is in vain
+TIGHTER = 0.1
 ORDER = 4  # stages that are extrapolated
-FREE = 2  # rejected steps of a stage that have no consequences; then plain steps follow each:
-PAUSE, LONGEST = 5, 320  # 10 of them, 20, 40, ..., for acceleration jumps across a kink for ever
 PATIENCE = 3  # stages without a better certificate
 
 
@@ -38,11 +39,11 @@ class LVHBAAndersonState(State):
     Attributes
     ----------
     u : array
-        Packed iterate (x, y, t, l, z).
+        Packed iterate (x, y, t, l, z) of the single loop.
     memory : AndersonMemory
         What it is extrapolated from.
     mark : array
-        Iterate at the last look at the merit.
+        Iterate at the beginning of the stage.
     solutions : array, shape (4, len(u))
         Of the last stages, the latest first.
     weights : array, shape (4,)
@@ -51,15 +52,21 @@ class LVHBAAndersonState(State):
         Point with the smallest certificate at the end of a stage.
     multipliers : array
         Those that go with it.
+    searches : Searches
+        Other starts.
+    weight : float
+        The present c.
     value : float
-        Its certificate.
-    stage, made, plain, strikes, vain : int
-        Stage, iterations in it, iterations without acceleration still to come, rejected steps of
-        the stage, stages since the best point.
+        Certificate of `best`.
     merit : float
-        At the mark.
-    retreats : int
-        How often acceleration was ended by the merit.
+        Where the acceleration of the stage began.
+    accuracy : float
+        Residual at which the stages of the descent end.
+    stages, made, plain, vain : int
+        Stages that have ended, iterations of the present one, those without acceleration still to
+        come, stages since the best point.
+    descent : Descent or None
+        The safeguarded descent, once the single loop has failed.
     finished : bool
         Nothing more to come.
     """
@@ -71,14 +78,16 @@ class LVHBAAndersonState(State):
     weights: Array
     best: Array
     multipliers: Array
+    searches: Searches
+    weight: float
     value: float = math.inf
-    stage: int = 0
+    merit: float = math.inf
+    accuracy: float = LOOSE
+    stages: int = 0
     made: int = 0
     plain: int = PLAIN
-    strikes: int = 0
     vain: int = 0
-    merit: float = field(default=math.inf)
-    retreats: int = 0
+    descent: Descent | None = None
     finished: bool = False
 
 
@@ -90,13 +99,21 @@ class LVHBAAnderson(Method):
     Parameters
     ----------
     c0 : float, default 10.0
-        Weight of the first stage; the following ones have 3, 10, 30, 90, ... times it.
+        Weight of the first stage; each of the following ones has 3 times that of the last, or
+        twice where the single loop does not serve. Choose it such that F and ``c0 f`` have
+        gradients of about the same size.
     memory : int, default 10
-        Differences that Anderson acceleration keeps.
+        Differences that Anderson acceleration keeps in the single loop; twice as many in descent.
     gamma1, gamma2 : float, default 1.0
         Proximal parameters.
     radius : float, default 1e4
         Bound of the multipliers.
+    starts : int, default 1
+        Searches from different starts, of which the certified answer with the lowest F counts. It
+        is shown when all have ended.
+    spread : float, default 10.0
+        Starts are drawn within this distance of the first one, entry by entry, in units of
+        ``1 + |entry|``, and projected onto the constraints.
     accuracy : float, default 1e-10
         Relative residual at which a stage ends.
 
@@ -109,14 +126,21 @@ class LVHBAAnderson(Method):
     projected onto the constraints and judged, and the best one counts: an extrapolation across
     a change of active constraints is found out by its certificate.
 
-    Acceleration looks for a zero and does not mind saddle points: every 50 iterations
-    ``F/c + f - v`` is compared with what it was, and where it grew by more than a tenth, the
-    iterate is taken back and 50 plain steps follow.
+    Acceleration looks for a zero and minds neither saddle points nor kinks. A stage of the single
+    loop that takes more than 100 iterations, or ends with a larger ``F/c + f - v`` than it began
+    with, is made again by *descent*: v's saddle point is found at each iteration, by accelerated
+    gradient steps whose error is kept below a tenth of the projected gradient, l in closed form;
+    step lengths follow local Lipschitz estimates, tested by function values; (x, y) moves with
+    Nesterov's momentum until Anderson acceleration of (x, y, z) can do without it. Both are taken
+    back where the merit rises, v's error counted in; after two short runs in a row momentum takes
+    over, for longer each time. Stages of the descent begin at the polynomial's prediction and end
+    at a residual of ``1e-8 c0/c``, or less once a stage has brought nothing.
 
     Rate: none proven; on quadratic problems each stage is GMRES(10), and the error after
     extrapolation of four stages is of the order ``product of 1/c``.
-    Cost per iteration: that of `lv-hba`, and ``12 memory (n + m + p)`` flops; certificates at the
-    end of a stage. Memory: ``2 memory + 10`` iterates.
+    Cost per iteration: that of `lv-hba`, and ``12 memory (n + m + p)`` flops; in descent a few
+    more gradients of f in y (5 to 40), up to two more projections and five values of functions;
+    certificates at the end of a stage. Memory: ``4 memory + 10`` iterates.
     Certificate: of the problem.
     Pitfall: a local method; other starts may give better points.
 
@@ -140,6 +164,8 @@ class LVHBAAnderson(Method):
     gamma1: float = option(1.0, above=0, doc="proximal parameter of t")
     gamma2: float = option(1.0, above=0, doc="proximal parameter of l")
     radius: float = option(1e4, above=0, doc="bound of the multipliers")
+    starts: int = option(1, least=1, doc="searches, of which the best answer counts")
+    spread: float = option(10.0, above=0, doc="how far from the first start others are drawn")
     accuracy: float = option(1e-10, above=0, below=1, doc="relative residual that ends a stage")
 
     name, solves = "lv-hba-anderson", (ConstrainedBilevel,)
@@ -150,15 +176,25 @@ class LVHBAAnderson(Method):
         """No theorem covers the acceleration."""
         return None
 
-    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Saddle:
+    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> tuple[Saddle, float]:
         """Scale the constraints and estimate Lipschitz constants."""
-        return Saddle.of(problem, self.gamma1, self.gamma2, self.radius)
+        return Saddle.of(problem, self.gamma1, self.gamma2, self.radius), tol
 
     def begin(
-        self, problem: Any, prep: Saddle, start: Start, rng: np.random.Generator
+        self, problem: Any, prep: tuple[Saddle, float], start: Start, rng: np.random.Generator
     ) -> LVHBAAndersonState:
         """Project the start; t = y, z = l."""
-        u = prep.start(problem.project(start.x), prep.first(start.witness))
+        saddle = prep[0]
+        w = problem.project(start.x)
+        u = saddle.start(w, saddle.first(start.witness))
+        others = drawn_starts(problem, w, self.starts - 1, self.spread, rng)
+        multipliers = saddle.user_multipliers(u)
+        searches = Searches.of(others, w, multipliers)
+        return self._search(problem, saddle, u, searches)
+
+    def _search(
+        self, problem: Any, prep: Saddle, u: Array, searches: Searches
+    ) -> LVHBAAndersonState:
         return LVHBAAndersonState(
             u=u,
             memory=AndersonMemory.empty(u.size, self.memory),
@@ -167,90 +203,96 @@ class LVHBAAnderson(Method):
             weights=np.zeros(ORDER),
             best=prep.split(u)[0].copy(),
             multipliers=prep.user_multipliers(u),
+            searches=searches,
+            weight=self.c0,
+            accuracy=max(LOOSE, self.accuracy),
         )
 
-    def advance(self, problem: Any, prep: Saddle, state: LVHBAAndersonState, n: int) -> bool:
+    def advance(
+        self, problem: Any, prep: tuple[Saddle, float], state: LVHBAAndersonState, n: int
+    ) -> bool:
         """Make up to n iterations; the end of a stage asks for a judgement."""
+        saddle, tol = prep
         with np.errstate(all="ignore"):
             for _ in range(n):
                 if state.finished:
                     return True
-                ended = self._iterate(prep, state)
+                if state.descent is None:
+                    ended = self._single(saddle, state)
+                    state.work += saddle.units
+                else:
+                    ended = self._descend(saddle, state, state.descent)
                 state.nit += 1
-                state.work += prep.units
                 if ended:
-                    self._end_stage(problem, prep, state)
+                    self._end_stage(problem, saddle, state)
+                    self._other_start(problem, saddle, tol, state)
                     return True
         return False
 
-    def point(self, problem: Any, prep: Saddle, state: LVHBAAndersonState) -> Array:
+    def point(self, problem: Any, prep: tuple[Saddle, float], state: LVHBAAndersonState) -> Array:
         """Return the best point of the stages; in the first one its iterate."""
-        return (prep.split(state.u)[0] if math.isinf(state.value) else state.best).copy()
+        if len(state.searches.points):
+            return state.searches.answer if state.finished else state.searches.first
+        if not math.isinf(state.value):
+            return state.best.copy()
+        return (prep[0].split(state.u)[0] if state.descent is None else state.descent.w).copy()
 
-    def witness(self, problem: Any, prep: Saddle, state: LVHBAAndersonState) -> dict[str, Array]:
+    def witness(
+        self, problem: Any, prep: tuple[Saddle, float], state: LVHBAAndersonState
+    ) -> dict[str, Array]:
         """Return the multipliers that go with it."""
-        first_stage = math.isinf(state.value)
-        return {"multipliers": prep.user_multipliers(state.u) if first_stage else state.multipliers}
+        if len(state.searches.points):
+            return {"multipliers": state.searches.multipliers}
+        if not math.isinf(state.value):
+            return {"multipliers": state.multipliers}
+        return {"multipliers": prep[0].user_multipliers(state.u)}
 
     # ---- parts of an iteration -----------------------------------------------------------------
-    def weight(self, stage: int) -> float:
-        """Return c of a stage.
-
-        Parameters
-        ----------
-        stage : int
-            Number of the stage, from 0.
-
-        Returns
-        -------
-        float
-        """
-        last = len(WEIGHTS) - 1
-        return self.c0 * WEIGHTS[min(stage, last)] * FACTOR ** max(0, stage - last)
-
-    def _iterate(self, prep: Saddle, state: LVHBAAndersonState) -> bool:
-        c = self.weight(state.stage)
-        u = state.u
+    def _single(self, prep: Saddle, state: LVHBAAndersonState) -> bool:
+        """Make an iteration of the single loop; where it fails, the descent takes its place."""
+        u, c = state.u, state.weight
         image = prep.image(u, c, prep.steps(c))
         residual = norm(image - u)
-        if not math.isfinite(residual):  # acceleration has left where the functions are defined
-            self._retreat(state)
-            return state.retreats > WATCH
+        state.made += 1
         if residual <= self.accuracy * (1 + norm(u)):
             state.u = image
-            return True
-        state.made += 1
-        if state.plain:
+            merit = prep.merit(image, c)
+            if merit <= state.merit + GROWTH * (1 + abs(merit)):
+                return True
+            residual = math.inf  # a fixed point that is no minimum
+        if not math.isfinite(residual) or state.made >= SINGLE:
+            state.descent = enter(prep, state.mark, c, 2 * self.memory)
+            state.memory.clear()
+            state.made = 0
+        elif state.plain:
             state.plain -= 1
             state.u = image
+            if not state.plain:
+                state.merit = prep.merit(image, c)
         else:
-            rejected = state.memory.rejected
             state.u = state.memory.step(u, image, regularization=1e-12)
-            if state.memory.rejected > rejected:
-                state.strikes += 1
-                state.plain = PAUSE * 2 ** (state.strikes - FREE) if state.strikes > FREE else 0
-                state.plain = min(state.plain, LONGEST)
-        if state.made % WATCH == 0:
-            merit = prep.merit(image, c)
-            if merit <= state.merit + GROWTH * max(abs(state.merit), 1e-8):
-                state.merit, state.mark = merit, image.copy()
-            else:
-                self._retreat(state)
-        return state.made >= STAGE
+        return False
 
-    def _retreat(self, state: LVHBAAndersonState) -> None:
-        state.u = state.mark.copy()
-        state.plain = PLAIN
-        state.retreats += 1
-        state.memory.clear()
-        state.merit = math.inf
+    def _descend(self, prep: Saddle, state: LVHBAAndersonState, descent: Descent) -> bool:
+        work, nfev = descent.work, descent.nfev
+        residual = descend(prep, descent, state.weight)
+        state.work += descent.work - work
+        state.nfev += descent.nfev - nfev
+        state.made += 1
+        ended = residual <= state.accuracy * self.c0 / state.weight or state.made >= STAGE
+        ended |= descent.rejected >= STAGE
+        if ended:
+            at = np.append(prep.split(descent.w)[0][: prep.problem.n], descent.t)
+            l = prep.answer(at, descent.z)
+            state.u = np.concatenate([descent.w, descent.t, l, descent.z])
+        return ended
 
     def _end_stage(self, problem: Any, prep: Saddle, state: LVHBAAndersonState) -> None:
         state.solutions = np.vstack([state.u, state.solutions[:-1]])
-        state.weights = np.append(self.weight(state.stage), state.weights[:-1])
-        stages = int((state.weights > 0).sum())
+        state.weights = np.append(state.weight, state.weights[:-1])
+        kept = int((state.weights > 0).sum())
         better = False
-        for order in range(1, stages + 1):
+        for order in range(1, kept + 1):
             u = _limit(state.solutions[:order], state.weights[:order])
             w, multipliers = problem.project(prep.split(u)[0]), prep.user_multipliers(u)
             certificate = problem.judge(w, {"multipliers": multipliers})
@@ -259,19 +301,42 @@ class LVHBAAnderson(Method):
                 state.best, state.value, better = w, certificate.value, True
                 state.multipliers = np.array(certificate.witness["multipliers"])
         state.vain = 0 if better else state.vain + 1
-        state.stage, state.made = state.stage + 1, 0
-        state.strikes = state.plain = 0
+        if not better:
+            state.accuracy = max(TIGHTER * state.accuracy, self.accuracy)
+        state.stages, state.made, state.plain = state.stages + 1, 0, 0
+        state.weight *= FACTOR if state.descent is None else CLOSER
         state.memory.clear()
-        state.mark, state.merit = state.u.copy(), math.inf
-        state.finished = state.vain >= PATIENCE and stages == ORDER
-        state.finished |= self.weight(state.stage) > LARGEST
+        if state.descent is not None:
+            u = state.u
+            if kept > 1:
+                u = _limit(state.solutions[:kept], state.weights[:kept], 1 / state.weight)
+            state.descent = enter(prep, u, state.weight, 2 * self.memory, state.descent)
+        state.mark, state.merit = state.u.copy(), prep.merit(state.u, state.weight)
+        state.finished = state.vain >= PATIENCE and kept == ORDER
+        state.finished |= state.weight > LARGEST
+
+    def _other_start(
+        self, problem: Any, prep: Saddle, tol: float, state: LVHBAAndersonState
+    ) -> None:
+        """Where a search has ended, note its end and begin the next one."""
+        searches = state.searches
+        if not len(searches.points) or not (state.finished or state.value <= tol):
+            return
+        fun = problem.upper_value(state.best)
+        searches.offer(state.best, state.multipliers, state.value, fun, tol)
+        state.finished = not searches.pending
+        if searches.pending:
+            u = prep.start(searches.following(), np.zeros(prep.rows.size))
+            fresh = self._search(problem, prep, u, searches)
+            fresh.nit, fresh.work, fresh.nfev = state.nit, state.work, state.nfev
+            vars(state).update(vars(fresh))
 
 
-def _limit(solutions: Array, weights: Array) -> Array:
-    """Evaluate at 1/c = 0 the polynomial in 1/c through the solutions of stages."""
-    h = 1.0 / weights
+def _limit(solutions: Array, weights: Array, h: float = 0.0) -> Array:
+    """Evaluate at 1/c = h the polynomial in 1/c through the solutions of stages."""
+    nodes = 1.0 / weights
     total = np.zeros(solutions.shape[1])
     for i, u in enumerate(solutions):
-        others = np.delete(h, i)
-        total += np.prod(-others / (h[i] - others)) * u
+        others = np.delete(nodes, i)
+        total += np.prod((h - others) / (nodes[i] - others)) * u
     return total
