@@ -14,11 +14,12 @@ from fejer.numerics.matrix import Matrix
 
 from ._design import frozen
 
-__all__ = ["Ordered"]
+__all__ = ["BALANCED", "Ordered"]
 
 NEWTON_STEPS = 100
 HALVINGS = 60
 ROUNDING = 1e-15
+BALANCED = 1e-12  # relative gradient along a free coordinate below which it counts as 0
 
 
 class Ordered:
@@ -75,6 +76,12 @@ class Ordered:
         rows = [self.X.rmatvec(np.ascontiguousarray(column)) for column in pull.T]
         psi = np.cumsum(np.array(rows)[::-1], axis=0)[::-1]
         return np.concatenate([pull.sum(axis=0), psi.ravel()])
+
+    def reach(self, pull: Array) -> Array:
+        """The sums of moduli that `adjoint` adds up."""
+        moduli = np.abs(pull).reshape(self.n, self.steps).sum(axis=1)
+        ones = np.full(self.steps, moduli.sum())
+        return np.append(ones, np.tile(self.X.abs_rmatvec(moduli), self.steps))
 
     def loss(self, fit: Array) -> float:
         """The mean loss; inf where hyperplanes cross at a sample."""
@@ -145,8 +152,12 @@ class Ordered:
         w = np.array(w)
         fit = self.product(w)
         loss, pull = self.loss_and_pull(fit)
+        # A sum of n terms knows a decrease no better; below it full steps go on to the gradient.
+        blind = ROUNDING * max(4.0, self.n)
         for _ in range(NEWTON_STEPS):
             g = self.adjoint(pull)[free]
+            if (np.abs(g) <= 0.1 * BALANCED * self.reach(pull)[free]).all():
+                break  # steps from here on are rounding, and their search takes many halvings
             H = self.hessian(fit, free)
             root = np.sqrt(np.diag(H))
             root[root == 0.0] = 1.0
@@ -159,7 +170,7 @@ class Ordered:
             t = 1.0
             for _ in range(HALVINGS):
                 new_loss, new_pull = self.loss_and_pull(fit + t * along)
-                if new_loss <= loss - 1e-4 * t * slope + 4 * ROUNDING * loss:
+                if new_loss <= loss - 1e-4 * t * slope + blind * loss:
                     break
                 t *= 0.5
             else:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fejer.errors import ProblemError
 from fejer.evidence import EMPTY, Array, Certificate, failed
+from fejer.jit import kernel
 from fejer.numerics.matrix import Matrix
 from fejer.problem import Problem, as_number, as_vector, witness_array
 
@@ -149,14 +150,21 @@ class LaplacianClustering(Problem):
 
     def labelled_means(self) -> Array:
         """Return the means of the labelled points of each cluster."""
-        return np.array(
-            [self.features[self.labels == k].mean(axis=0) for k in range(self.n_classes)]
-        )
+        return self._labelled()[1]
+
+    def _labelled(self) -> tuple[NDArray[np.intp], Array]:
+        """Labelled points, and their means."""
+        fields = ("features", "labels", "n_classes")
+        return self.fact("labelled", fields, self._find_labelled)  # type: ignore[no-any-return]
+
+    def _find_labelled(self) -> tuple[NDArray[np.intp], Array]:
+        means = [self.features[self.labels == k].mean(axis=0) for k in range(self.n_classes)]
+        return np.flatnonzero(~self.free), frozen(np.array(means))
 
     def means(self, S: Array) -> Array:
         """Return the means weighted by S; a cluster without weight keeps its labelled mean."""
         weight = S.sum(axis=0)
-        out = self.labelled_means()
+        out = self.labelled_means().copy()
         there = weight > 0
         out[there] = (S.T @ self.features)[there] / weight[there, None]
         return out
@@ -172,9 +180,9 @@ class LaplacianClustering(Problem):
 
     def distances(self, centers: Array) -> Array:
         """Return the squared distances of the points from the centers."""
-        return np.array(
-            [np.sum((self.features - center) ** 2, axis=1) for center in centers]
-        ).T.copy()
+        out = np.empty((self.labels.size, len(centers)))
+        squared_distances(self.features, np.ascontiguousarray(centers), out)
+        return out
 
     def costs(self, centers: Array) -> Array:
         """Return a_ik for these prototypes."""
@@ -185,7 +193,7 @@ class LaplacianClustering(Problem):
 
     def held(self, S: Array) -> Array:
         """Set the rows of labelled points to their labels, in place."""
-        known = np.flatnonzero(~self.free)
+        known = self._labelled()[0]
         S[known] = 0.0
         S[known, self.labels[known].astype(np.intp)] = 1.0
         return S
@@ -300,6 +308,18 @@ class LaplacianClustering(Problem):
         features = centers[owner] + spread * rng.standard_normal((n, d))
         labels = np.where(np.arange(n) < shots * n_classes, owner, -1)
         return cls(features, labels, n_classes, **fields)
+
+
+@kernel
+def squared_distances(points, centers, out):
+    """``||x_i - m_k||^2``, from differences: nothing cancels where points are far from 0."""
+    for i in range(points.shape[0]):
+        for k in range(centers.shape[0]):
+            total = 0.0
+            for a in range(points.shape[1]):
+                away = points[i, a] - centers[k, a]
+                total += away * away
+            out[i, k] = total
 
 
 def rows_softmax(logits: Array) -> Array:

@@ -17,15 +17,13 @@ from fejer.problem import Problem, as_number
 from ._checks import as_classes, as_data
 from ._design import frozen
 from ._instances import random_regression
-from ._ordered import Ordered
+from ._ordered import BALANCED, Ordered
 from ._squares import FOUR_U
 
 if TYPE_CHECKING:
     import cvxpy
 
 __all__ = ["OrdinalRegression", "Probabilities"]
-
-BALANCED = 1e-12  # relative gradient along a free coordinate below which it counts as 0
 
 
 class Probabilities(NamedTuple):
@@ -187,9 +185,7 @@ class OrdinalRegression(Problem):
         free = np.flatnonzero(model.l1 == 0.0)
         w, _, loss, pull = model.centred(x, free)
         g = model.adjoint(pull)
-        moduli = np.abs(pull).reshape(model.n, model.steps).sum(axis=1)
-        ones = np.full(model.steps, moduli.sum())
-        reach = np.append(ones, np.tile(self.X.abs_rmatvec(moduli), model.steps))
+        reach = model.reach(pull)
         if (np.abs(g[free]) > BALANCED * reach[free]).any():
             return 0.0, 0.0
         held = model.l1 > 0.0

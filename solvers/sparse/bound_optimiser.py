@@ -93,8 +93,10 @@ class BoundOptimiser(Method):
         sums = S.sum(axis=1, keepdims=True)
         S = np.where(sums > 0, S / np.where(sums > 0, sums, 1.0), 1.0 / problem.n_classes)
         S = problem.held(S)
-        centers = problem.means(S) if problem.prototypes == "means" else problem.labelled_means()
-        return BoundOptimiserState(S, centers)
+        means = problem.prototypes == "means"
+        return BoundOptimiserState(
+            S, problem.means(S) if means else problem.labelled_means().copy()
+        )
 
     def advance(self, problem: Any, prep: float, state: BoundOptimiserState, n: int) -> bool:
         """Make n updates of S."""
