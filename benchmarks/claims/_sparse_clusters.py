@@ -1,4 +1,4 @@
-"""Clustering without labels beside scikit-learn, its time, and hidden units that are left out."""
+"""Clustering without labels beside scikit-learn, and its time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import fejer
 from fejer.benchmarks.claims import Found, claim
@@ -14,7 +13,7 @@ from fejer.driver import Run
 
 from ._sparse_x import cpu, exponent
 
-__all__ = ["clustering_time", "hidden_units", "unlabelled_digits"]
+__all__ = ["clustering_time", "unlabelled_digits"]
 
 
 @claim("unlabelled digits: energy, NMI and accuracy beside scikit-learn's KMeans and spectral")
@@ -106,68 +105,3 @@ def clustering_time() -> Found:
     shown = ", ".join(f"{1e2 * t:.2f}" for t in times)
     yield f"an update: {shown} ms for n {list(sizes)}: exponent {power:.2f}", abs(power - 1) <= 0.1
     yield f"same bytes after 30 updates with 1 and 2 threads, each n: {same}", same
-
-
-@claim("digits, k = 16 of 64 hidden units: exactly k remain, accuracy falls by at most 1 point")
-def hidden_units() -> Found:
-    """A network of 64 units trained by scikit-learn, five splits, half of the images held out.
-
-    The class has a loss of least squares, not that of a network. The hidden layer stays, and the
-    output layer is fitted: one-hot targets that sum to 0 on average, of each class, side by side;
-    a group is what leaves one unit. ``selected`` refits the units that it keeps. Group lasso has
-    the largest ``lam`` of forty at which at least 16 units are left, and is refitted on its 16
-    largest. Last, "k units": the 16 units of largest weight in the dense network, refitted.
-    """
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-    from sklearn.neural_network import MLPClassifier
-
-    images, digits = load_digits(return_X_y=True)
-    scores: dict[str, list[float]] = {}
-    counts: list[int] = []
-    for seed in range(5):
-        a, b, y, truth = train_test_split(images / 16, digits, test_size=0.5, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            network = MLPClassifier((64,), max_iter=300, random_state=seed).fit(a, y)
-        scores.setdefault("network", []).append(100 * network.score(b, truth))
-        inside, outside = (
-            np.maximum(z @ network.coefs_[0] + network.intercepts_[0], 0.0) for z in (a, b)
-        )
-        center, target = inside.mean(axis=0), np.eye(10)[y]
-        H, held = inside - center, outside - center
-        T = target - target.mean(axis=0)
-
-        def right(units: Any) -> float:
-            coef = np.linalg.lstsq(H[:, units], T, rcond=None)[0]  # noqa: B023
-            guess = (held[:, units] @ coef + target.mean(axis=0)).argmax(axis=1)  # noqa: B023
-            return 100 * float(np.mean(guess == truth))  # noqa: B023
-
-        X = np.kron(np.eye(10), H)  # classes one after another
-        groups = np.tile(np.arange(64), 10)
-        scale = float(np.linalg.norm(H, 2)) ** 2
-        envelope = fejer.GroupEnvelope(X, T.T.ravel(), groups, 16, lam=1e-2 * scale)
-        chosen = fejer.minimize(envelope, tol=1e-4).selected.groups
-        counts.append(chosen.size)
-        scores.setdefault("all 64 units", []).append(right(np.arange(64)))
-        scores.setdefault("envelope", []).append(right(chosen))
-        lasso = fejer.GroupLasso(X, T.T.ravel(), groups, 1.0)
-        scores.setdefault("group lasso", []).append(right(sixteen(lasso)))
-        size = np.linalg.norm(network.coefs_[1], axis=1)
-        scores.setdefault("k units", []).append(right(np.argsort(-size)[:16]))
-    shown = ", ".join(f"{name} {np.mean(values):.1f}" for name, values in scores.items())
-    yield f"units that remain: {counts}", set(counts) == {16}
-    loss = float(np.mean(scores["network"]) - np.mean(scores["envelope"]))
-    yield f"accuracy in %, mean of 5: {shown}; envelope loses {loss:.1f}", loss <= 1.0
-
-
-def sixteen(problem: Any) -> NDArray[np.intp]:
-    """The 16 largest groups at the largest lam of a grid that leaves as many."""
-    start: Any = None
-    for lam in problem.lam_max() * np.logspace(0, -3, 40):
-        result = fejer.minimize(problem.replace(lam=lam), start, tol=1e-3)
-        start = result.x
-        size = np.sqrt(np.bincount(problem.groups, start**2))
-        if np.count_nonzero(size) >= 16:
-            break
-    return np.argsort(-size)[:16]

@@ -29,9 +29,8 @@ __all__ = [
 ]
 
 
-# Published numbers of repetitions would take hours; fewer run here, and the text says how many.
-TASKS = 750  # of 1000
-REPLICATES = 20  # of 100
+TASKS = 1000
+REPLICATES = 100
 
 
 def decided(differences: list[Array], harmless: list[Array] | None = None) -> bool | None:
@@ -117,7 +116,7 @@ def few_shot() -> Found:
         widths = {name: 196 * float(np.std(v)) / np.sqrt(len(v)) for name, v in right.items()}
         shown = ", ".join(f"{name} {means[name]:.1f} +- {widths[name]:.1f}" for name in means)
         a, b, c, d = (np.array(values) for values in right.values())
-        text = f"{shots} shots, distances x {factor**2:.0f}, {TASKS} of 1000 tasks: {shown}"
+        text = f"{shots} shots, distances x {factor**2:.0f}, {TASKS} tasks: {shown}"
         yield text, decided([b - a, c - b], [d - c])
 
 
@@ -177,7 +176,7 @@ def compared(kind: str, errors: dict[str, list[float]]) -> tuple[str, bool | Non
     fused = np.array(errors["fused"])
     shares = [100 * float(np.mean(fused < errors[name])) for name in ("logistic", "odds")]
     shown = ", ".join(f"{name} {1e6 * value:.1f}" for name, value in means.items())
-    text = f"{kind}, {fused.size} of 100 replicates: mean squared error x 1e6: {shown}; "
+    text = f"{kind}, {fused.size} replicates: mean squared error x 1e6: {shown}; "
     text += f"better in {shares[0]:.0f} % and {shares[1]:.0f} % of them"
     return text, decided([np.array(errors[name]) - fused for name in ("logistic", "odds")])
 

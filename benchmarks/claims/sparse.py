@@ -5,7 +5,8 @@ Figures called "earlier" are those of a first implementation on the same recipes
 
 from __future__ import annotations
 
-from ._sparse_clusters import clustering_time, hidden_units, unlabelled_digits
+from ._sparse_clusters import clustering_time, unlabelled_digits
+from ._sparse_hidden import hidden_units
 from ._sparse_hostile import false_successes
 from ._sparse_models import (
     envelope_prox,
