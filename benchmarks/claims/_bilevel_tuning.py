@@ -33,12 +33,12 @@ def tuned(problem: Any, steps: int, seed: int = 0, **options: Any) -> Any:
     "(arXiv:1903.03088); affine gates beside it"
 )
 def self_tuning_ridge() -> Found:
-    """6000 iterations, entropy 1e-5; three random regressions, and diabetes as one penalty."""
+    """6000 iterations, entropy 1e-5, mirrored perturbations; three random regressions."""
     for seed in range(3):
         problem = fejer.RidgeBilevel.random(seed=seed)
         best = fejer.minimize(problem, method="hoag", tol=1e-8)
         for gate in ("exact", "affine"):
-            run = tuned(problem, 6000, gate=gate, entropy=1e-5)
+            run = tuned(problem, 6000, gate=gate, entropy=1e-5, mirrored=True)
             error = float(abs(run.state.x - best.x)[0])
             worse = problem.judge(run.state.x).fun / best.fun - 1
             y = problem.lower_solution(run.state.x)

@@ -116,9 +116,10 @@ def bounded(
     if upper.grad_x is not None:
         z = z + upper.grad_x * (problem.chart_rate(x) if chart else 1.0)
 
-    def bound(residual: float, linear: float) -> float:
+    def bound(residual: float, linear: float, change: float | None = None) -> float:
         e, inverse = _distance(c, residual, local)
-        push = problem.upper_change(x, y, e) + problem.hessian_change(x, y, q, e) + linear
+        change = problem.hessian_change(x, y, q, e) if change is None else change
+        push = problem.upper_change(x, y, e) + change + linear
         reach = J.norm * inverse
         if c.hessian * e * inverse < 0.5:
             reach = min(reach, local.reach / (1 - c.hessian * e * inverse))
@@ -147,7 +148,7 @@ def bounded(
         y=y,
         adjoint=q,
         gradient=z,
-        error=min(bound(*attained), published),
+        error=min(bound(*attained, change), published),
         floor=bound(lower_floor, adjoint_floor),
         distance=e,
         residual=residual,

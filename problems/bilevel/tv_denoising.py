@@ -257,7 +257,8 @@ class TVDenoising(SmoothLower):
         moduli = 4 * c * (math.sqrt(y.size) + 2 * norm(y) / nu) * norm(w)
         return Cross(
             product=J @ q,
-            norm=float(np.linalg.norm(J, 2)) * (1 + ROUNDING * y.size),
+            # The root of the largest eigenvalue of J J', two rows by two.
+            norm=math.sqrt(float(np.linalg.eigvalsh(J @ J.T)[1])) * (1 + ROUNDING * y.size),
             lipschitz=norm(bends),
             change=norm(bends) * norm(q),
             floor=ROUNDING * moduli * norm(q),

@@ -5,6 +5,7 @@ import pytest
 
 import fejer
 from fejer.driver import Run
+from fejer.solvers.bilevel.self_tuning import draw_normals
 from tests.bilevel import twin
 
 
@@ -98,3 +99,40 @@ def test_where_it_ends():
 def test_what_it_does_not_treat(problem, options):
     with pytest.raises(fejer.MethodError, match=r"one penalty|kinks"):
         fejer.minimize(problem, method="self-tuning", options=options)
+
+
+@pytest.mark.parametrize("gate", ["exact", "affine"])
+def test_mirrored_perturbations(gate):
+    """One upper gradient more per iteration; the steps in x are the means over e and -e."""
+    problem = fejer.RidgeBilevel.random()
+    options = {"gate": gate, "warm": 5, "mirrored": True}
+    runs = [after(problem, k, **{**options, "fall": 0.0}) for k in (5, 6)]
+    before, state = (run.state for run in runs)
+    assert state.work == before.work + 2 + 2
+    # Adam's first step has the length 0.01 whatever the gradient is; its moments tell it.
+    prep, noise = runs[1].prep, np.empty(1)
+    middle = after(problem, 6, **{**options, "fall": 0.0, "warm": 6}).state
+    draw_normals(middle.words.copy(), noise)
+    s = np.exp(middle.spread)
+    slopes = []
+    for z in (noise, -noise):
+        x = middle.x + s * z
+        h = 1e-6
+        values = [
+            problem.upper_level(x, runs[1].method.response(prep, middle, x + d, s * z + d)).fun
+            for d in (h, -h)
+        ]
+        slopes.append((values[0] - values[1]) / (2 * h) / problem.null_value())
+    found = state.first / 0.1
+    assert found[0, 0] == pytest.approx(np.mean(slopes), rel=1e-4)
+    spread = np.mean([slopes[0] * noise * s, -slopes[1] * noise * s]) - 1e-3
+    assert found[1, 0] == pytest.approx(spread, rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_mirrored_exact_gates_come_within_five_thousandths(seed):
+    problem = fejer.RidgeBilevel.random(seed=4)
+    best = fejer.minimize(problem, method="hoag", tol=1e-8)
+    options = {"gate": "exact", "entropy": 1e-5, "mirrored": True, "steps": 6000}
+    result = fejer.minimize(problem, method="self-tuning", options=options, tol=0.0, rng=seed)
+    assert abs(result.x - best.x)[0] <= 5e-3
