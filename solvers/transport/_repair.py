@@ -8,12 +8,13 @@ import numpy as np
 
 from fejer.evidence import Array
 from fejer.problems.transport._polytope import Polytope
-from fejer.problems.transport._sparse_plan import Entries, summed
+from fejer.problems.transport._sparse_plan import Entries
+from fejer.solvers.transport._supports import best_on
 
 LARGEST = 200_000  # arcs in a linear program
 ROUNDS = 25  # of pruning
+PROGRAM = 20  # work of a program, in passes over the costs
 WIDER = 1  # doublings of the arcs that are tried beyond the first success
-MET = 1e-11  # violation, relative to the own weight, at which a quadratic program is solved
 
 
 def repaired(
@@ -43,16 +44,17 @@ def repaired(
         # Where all plans have the same squares the cost alone counts, elsewhere the gradient does.
         for gradient in (reduced, reduced + np.maximum(s[rows, columns], 0.0)):
             kept, programs = _pruned(polytope, k, rows, columns, gradient)
-            units += 20 * programs
+            units += PROGRAM * programs
             if kept is None:
                 continue
             used = kept > 0
             allowed = _support(s, k, rows[used], columns[used])
             vertex = Entries(rows[used], columns[used], kept[used], costs[used])
-            for found in (vertex, _quadratic(polytope, gamma, f, g, *allowed)):
+            program = best_on(polytope, gamma, np.concatenate([f, g]), *allowed)
+            for found in (vertex, None if program is None else program.entries):
                 if found is not None and _objective(found, gamma) < _objective(best, gamma):
                     best = found
-            units += 20
+            units += PROGRAM
         more -= best is not None
         if width >= m or more < 0:
             return best, units
@@ -111,50 +113,3 @@ def _support(s: Array, k: int, rows: Any, columns: Any) -> tuple[Any, Any]:
     order = s.copy()
     order[rows, columns] = np.inf
     return _widest(order, min(k, s.shape[1]))
-
-
-def _quadratic(
-    polytope: Polytope, gamma: float, f: Array, g: Array, rows: Any, columns: Any
-) -> Entries | None:
-    """Minimise over the plans on these arcs, by semismooth Newton steps on the dual."""
-    from scipy.sparse import coo_array, diags_array
-    from scipy.sparse.linalg import splu
-
-    a, b, C = polytope.a, polytope.b, polytope.cost.dense
-    assert C is not None
-    n, m = C.shape
-    costs = C[rows, columns] - polytope.shift
-    usable = costs < np.inf
-    rows, columns, costs = rows[usable], columns[usable], costs[usable]
-    y, weights = np.concatenate([f, g]), np.concatenate([a, b])
-
-    def at(y: Array) -> tuple[float, Array, Array]:
-        s = np.maximum(y[rows] + y[n + columns] - costs, 0.0)
-        sums = np.concatenate([summed(rows, s, n), summed(columns, s, m)]) / gamma
-        return float(weights @ y - s @ s / (2 * gamma)), weights - sums, s
-
-    value, residual, s = at(y)
-    for _ in range(100):
-        if (np.abs(residual) <= MET * weights).all():
-            used = s > 0
-            return Entries(rows[used], columns[used], s[used] / gamma, costs[used])
-        used = s > 0
-        i, j = rows[used], n + columns[used]
-        places = np.concatenate([i, j]), np.concatenate([j, i])
-        counts = np.bincount(np.concatenate([i, j]), minlength=n + m)
-        error = float(np.abs(residual).sum()) / polytope.mass
-        shift = np.where(counts > 0, 1e-9 + 1e-2 * min(error, 1.0), 1.0)
-        H = coo_array((np.ones(places[0].size), places), shape=(n + m, n + m))
-        step: Any = splu((H + diags_array(counts + shift)).tocsc()).solve(gamma * residual)
-        slope, t = float(residual @ step), 1.0
-        while t > 1e-8:
-            trial = at(y + t * step)
-            smaller = np.abs(trial[1]).sum() < 0.5 * np.abs(residual).sum()
-            if trial[0] >= value + 1e-4 * t * slope or smaller:
-                break
-            t *= 0.5
-        else:
-            return None
-        y = y + t * step
-        value, residual, s = trial
-    return None

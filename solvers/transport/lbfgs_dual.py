@@ -16,7 +16,8 @@ from fejer.problems.transport._polytope import Polytope
 from fejer.problems.transport._quadratic import dual_rows
 from fejer.problems.transport.quadratic_ot import QuadraticOT
 from fejer.problems.transport.sparse_ot import SparseOT
-from fejer.solvers.transport._repair import repaired
+from fejer.solvers.transport._repair import PROGRAM, repaired
+from fejer.solvers.transport._supports import exchanged
 
 __all__ = ["LBFGSDual"]
 
@@ -61,8 +62,9 @@ class LBFGSDual(Method):
     For `SparseOT` the dual solves a relaxation: where the k-th and (k+1)-th entries of a row tie,
     the plan it gives violates the marginals. A feasible k-sparse plan is then sought, after 30
     iterations, at doubling intervals and at the end: by linear programs over the largest arcs, and
-    among plans with the arcs found by the quadratic program. The best one is the witness. Where
-    none is found the run ends without success, and the dual value remains a lower bound.
+    among plans with the arcs found by the quadratic program, from which a local search exchanges
+    arcs as long as that lowers the objective. The best one is the witness. Where none is found the
+    run ends without success, and the dual value remains a lower bound.
 
     Rate: the dual is concave with a gradient that is Lipschitz (for k < n only between ties), not
     strongly concave: no rate beyond the sublinear one of first-order methods is proven; observed is
@@ -129,8 +131,8 @@ class LBFGSDual(Method):
         for _ in range(n):
             if state.stuck > 1 or state.violation <= FINISHED * prep.polytope.mass:
                 if prep.sparse and state.next_repair > 0:
-                    self._repair(prep, state)
-                    state.next_repair = 0  # the last one
+                    self._repair(prep, state, last=True)
+                    state.next_repair = 0
                     state.nit += 1
                 return True
             self._step(prep, state)
@@ -197,12 +199,16 @@ class LBFGSDual(Method):
             q += (alpha - float(y @ q) / float(s @ y)) * s
         return q
 
-    def _repair(self, prep: _SemiDual, state: LBFGSDualState) -> None:
+    def _repair(self, prep: _SemiDual, state: LBFGSDualState, last: bool = False) -> None:
+        """Seek a plan; a new best one, and any in the end, is the start of a search."""
         found, units = repaired(prep.polytope, prep.gamma, prep.k, state.f, state.g)
         state.work += units
         state.repairs += 1
-        if found is not None:
-            prep.adopt(state, prep.problem.turned(found))
+        if found is not None and (prep.adopt(state, prep.problem.turned(found)) or last):
+            better, programs = exchanged(prep.polytope, prep.gamma, prep.k, found, state.f, state.g)
+            state.work += PROGRAM * programs
+            if better is not None:
+                prep.adopt(state, prep.problem.turned(better))
 
     def point(self, problem: Any, prep: _SemiDual, state: LBFGSDualState) -> Array:
         """Return the potentials."""
@@ -261,8 +267,10 @@ class _SemiDual:
         polytope = self.polytope
         return float(polytope.a @ np.abs(state.f) + polytope.b @ np.abs(state.g))
 
-    def adopt(self, state: LBFGSDualState, plan: Array) -> None:
+    def adopt(self, state: LBFGSDualState, plan: Array) -> bool:
         """Keep a plan, in the problem's own order, if it is the best so far."""
         value = self.problem.plan_value({"plan": plan})
-        if value < state.plan_value:
+        better = bool(value < state.plan_value)
+        if better:
             state.plan, state.plan_value = plan, value
+        return better
