@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ._transport_maps import (
+    accurate_maps,
     gap_gradients,
     gap_of_optimal_maps,
     gap_of_others,
     learnt_maps,
+    learnt_maps_for_distances,
     map_fits,
 )
 from ._transport_newton import (
@@ -28,6 +30,7 @@ from ._transport_plans import (
 from ._transport_speed import lazy_pass, log_pass, memory, scaling_pass
 
 __all__ = [
+    "accurate_maps",
     "assignment",
     "factors",
     "gap_gradients",
@@ -39,6 +42,7 @@ __all__ = [
     "iteration_ratios",
     "lazy_pass",
     "learnt_maps",
+    "learnt_maps_for_distances",
     "limits",
     "log_pass",
     "map_fits",

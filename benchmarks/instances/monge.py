@@ -101,10 +101,10 @@ def map_fit(
     return MapFit(x, z, map, lam)
 
 
-def barycentric(x: Array, z: Array, eps: float) -> Map:
+def barycentric(x: Array, z: Array, eps: float, cost: str = "sqeuclidean") -> Map:
     """Return the barycentric map of the entropic plan, extended by its second potential.
 
-    ``T(y) = sum_j z_j p_j(y)`` with ``p_j(y)`` proportional to ``exp((g_j - |y - z_j|^2) / eps)``.
+    ``T(y) = sum_j z_j p_j(y)`` with ``p_j(y)`` proportional to ``exp((g_j - c(y, z_j)) / eps)``.
 
     Parameters
     ----------
@@ -112,6 +112,8 @@ def barycentric(x: Array, z: Array, eps: float) -> Map:
         The samples.
     eps : float
         Weight of the entropy.
+    cost : str, default "sqeuclidean"
+        As for `PointCloud`.
 
     Examples
     --------
@@ -123,11 +125,11 @@ def barycentric(x: Array, z: Array, eps: float) -> Map:
     """
     from fejer.front import minimize
 
-    problem = EntropicOT(None, None, PointCloud(x, z), eps=eps)
+    problem = EntropicOT(None, None, PointCloud(x, z, cost), eps=eps)
     g = minimize(problem, tol=1e-8).x[len(x) :]
 
     def apply(points: Array) -> Array:
-        t = (g - PointCloud(points, z).toarray()) / eps
+        t = (g - PointCloud(points, z, cost).toarray()) / eps
         p = np.exp(t - t.max(axis=1, keepdims=True))
         return np.asarray((p / p.sum(axis=1, keepdims=True)) @ z)
 

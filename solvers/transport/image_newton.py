@@ -107,7 +107,7 @@ class ImageNewton(Method):
         state.work += 1
         if state.radius == 0.0:  # images may move by their spread
             size = float(np.linalg.norm(problem.source - problem.source.mean(axis=0)))
-            state.radius = size / model.norm if size > 0 else 1.0
+            state.radius = size / (float(np.linalg.norm(model.J, 2)) or 1.0) or 1.0
         noise = ROUNDING * (abs(at.fun) + at.size**2)
         for _ in range(TRIALS):
             s, shift = minimize_in_ball(model.values, model.slope, state.radius)
@@ -135,21 +135,30 @@ class _Model:
     """The quadratic model in eigenvectors of its Hessian on the range of J'."""
 
     def __init__(self, problem: MapFit, at: Any) -> None:
+        from scipy.linalg import qr
+
         self.problem, self.at = problem, at
-        J = problem.family.jacobian(at.x, problem.source)
-        self.lift: Array | None = None
+        J: Any = problem.family.jacobian(at.x, problem.source)
+        self.reflections: Any = None
         if J.shape[1] > J.shape[0]:
-            self.lift, R = np.linalg.qr(J.T)
-            J = R.T
-        self.J, self.norm = J, float(np.linalg.norm(J, 2)) or 1.0
+            self.reflections, R = qr(J.T, mode="raw", check_finite=False)
+            J = np.triu(R[: J.shape[0]]).T
+        self.J = J
         self.HJ = at.curvature() @ J
         self.values, self.vectors = np.linalg.eigh(J.T @ self.HJ)
         self.slope = self.vectors.T @ (J.T @ at.images_grad.ravel())
 
     def whole(self, s: Array) -> Array:
         """The step in all parameters."""
+        from scipy.linalg.lapack import dormqr
+
         step = self.vectors @ s
-        return step if self.lift is None else self.lift @ step
+        if self.reflections is None:
+            return step
+        factors, tau = self.reflections
+        column = np.zeros((factors.shape[0], 1))
+        column[: step.size, 0] = step
+        return np.asarray(dormqr("L", "N", factors, tau, column, lwork=64)[0])[:, 0]
 
     def bent(self, s: Array, shift: float) -> Array:
         """The step along which the images move on a line, to second order."""
