@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from fejer.errors import OracleError, ProblemError
+from fejer.errors import OracleError
 from fejer.evidence import Array
 from fejer.problem import Problem
 from fejer.problems.constrained import _oracle as oracle
 
 from ._callables import differences
+from ._linear_rows import beside
 from ._polyhedron import Polyhedron
 from ._stationarity import (
     DIRECT,
@@ -23,6 +24,7 @@ from ._stationarity import (
     STRONG,
     Mask,
     Rows,
+    excess,
     multiplier_choices,
     norm,
     upper_residual,
@@ -54,6 +56,8 @@ class Judgement:
         Extreme multipliers of the lower level; the numbers are those of the worst.
     floor : float
         What rounding can do to the largest of the four.
+    gap : float
+        Bound of f minus its minimum over the lower level's constraints.
     """
 
     stationarity: float
@@ -64,6 +68,7 @@ class Judgement:
     weak: int
     choices: int
     floor: float
+    gap: float
 
     @property
     def value(self) -> float:
@@ -128,13 +133,13 @@ class ConstrainedForm(Problem):
     @cached_property
     def linear(self) -> tuple[Array, Array, Mask]:
         """Matrix, right-hand side and kind of the linear rows of the lower level."""
-        G, h = _beside(self.Gx, self.Gy, self.h, self.n, self.m)
+        G, h = beside(self.Gx, self.Gy, self.h, self.n, self.m)
         return G, h, np.array(np.broadcast_to(np.asarray(self.equality) != 0, h.size))
 
     @cached_property
     def joint(self) -> tuple[Array, Array]:
         """Matrix and right-hand side of the rows of the upper level."""
-        return _beside(self.Ux, self.Uy, self.u, self.n, self.m)
+        return beside(self.Ux, self.Uy, self.u, self.n, self.m)
 
     # ---- functions, checked ----------------------------------------------------------------------
     def upper_value(self, w: Array) -> float:
@@ -321,20 +326,22 @@ class ConstrainedForm(Problem):
         for l in choices:
             user = np.zeros(value.size)
             user[own] = l[: own.size] * self.lower_unit / size[own]
-            reason, H, largest = self._curvature(self.second(w, user), exact)
+            reason, H, lowest, largest = self._curvature(self.second(w, user), exact)
             if reason:
                 return reason
             cut = max(RANK * largest, 0.0 if exact else NOISE * max(1.0, norm(slope), largest))
             upper, signed = upper_residual(target, H, below, l, above, cut)
             terms = norm(target) + norm(slope) + float(np.abs(l).sum()) + signed
             moved = np.abs(A) @ np.abs(w) + np.abs(value)
+            away = norm(slope + below.A[:, self.n :].T @ l)
+            products = np.abs(l) * slack
+            gap = float(products.sum()) + excess(away, lowest, norm(self.y_upper - self.y_lower))
             found.append(
                 Judgement(
-                    stationarity=norm(slope + below.A[:, self.n :].T @ l),
+                    stationarity=away,
                     feasibility=max(violation, beyond),
-                    complementarity=float(
-                        np.max((np.abs(l) * slack)[~below.equality], initial=0.0)
-                    ),
+                    complementarity=float(np.max(products[~below.equality], initial=0.0)),
+                    gap=self.lower_unit * gap,
                     upper=upper,
                     multipliers=user,
                     weak=int((~below.equality & (l <= STRONG)).sum()),
@@ -344,13 +351,16 @@ class ConstrainedForm(Problem):
             )
         return max(found, key=lambda judgement: judgement.value)
 
-    def _curvature(self, H: Any, exact: bool) -> tuple[str, Any, float]:
-        """Scale H, and refute convexity of the lower level where it is not."""
+    def _curvature(self, H: Any, exact: bool) -> tuple[str, Any, float, float]:
+        """Scale H, and refute convexity of the lower level where it is not.
+
+        The least curvature is 0 where only a few directions are looked at.
+        """
         if self.n + self.m <= DIRECT:
             H = oracle.dense(H)
         if isinstance(H, np.ndarray):
             if not np.isfinite(H).all():
-                return "a second derivative is not finite here", H, 0.0
+                return "a second derivative is not finite here", H, 0.0, 0.0
             H = H / self.lower_unit
             values = np.linalg.eigvalsh(0.5 * (H[:, self.n :] + H[:, self.n :].T))
             lowest, largest = float(values[0]), norm(H)
@@ -365,32 +375,6 @@ class ConstrainedForm(Problem):
             lowest, largest = min(a for a, _ in found), max(b for _, b in found)
         if lowest < -CONVEX * largest - (0.0 if exact else NOISE):
             curvature = lowest * self.lower_unit
-            return f"the lower level is not convex: curvature {curvature:.6g} found", H, largest
-        return "", H, largest
-
-
-def _beside(x: Any, y: Any, level: Any, n: int, m: int) -> tuple[Array, Array]:
-    """Put the parts of linear rows side by side; what is None is 0."""
-    p = 0 if level is None else level.size
-    parts = [
-        np.zeros((p, size)) if part is None else part.toarray() for part, size in ((x, n), (y, m))
-    ]
-    return np.ascontiguousarray(np.hstack(parts)), np.zeros(0) if level is None else level
-
-
-def checked_rows(problem: Any, x: str, y: str, level: str) -> None:
-    """Check the fields of linear rows: matrices beside a right-hand side."""
-    from fejer.numerics.matrix import Matrix
-    from fejer.problem import as_vector
-
-    given = {name: getattr(problem, name) for name in (x, y)}
-    if getattr(problem, level) is None:
-        for name, value in given.items():
-            if value is not None:
-                raise ProblemError(f"{name}: expected None without {level}")
-        return
-    problem.set(**{level: as_vector(getattr(problem, level), level)})
-    p = getattr(problem, level).size
-    for (name, value), size in zip(given.items(), (problem.n, problem.m), strict=True):
-        if value is not None:
-            problem.set(**{name: Matrix.of(value, name, shape=(p, size))})
+            reason = f"the lower level is not convex: curvature {curvature:.6g} found"
+            return reason, H, lowest, largest
+        return "", H, lowest if isinstance(H, np.ndarray) else 0.0, largest

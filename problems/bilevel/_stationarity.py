@@ -15,6 +15,7 @@ from fejer.evidence import Array
 __all__ = [
     "Mask",
     "Rows",
+    "excess",
     "lower_multipliers",
     "multiplier_choices",
     "signed_residual",
@@ -59,6 +60,26 @@ class Rows:
 def norm(v: Array) -> float:
     """Euclidean length."""
     return float(np.linalg.norm(v))
+
+
+def excess(away: float, lowest: float, diameter: float) -> float:
+    """Bound a convex function minus its minimum by its slope.
+
+    Parameters
+    ----------
+    away : float
+        Length of the slope.
+    lowest : float
+        Least curvature.
+    diameter : float
+        Of the set, inf where it is not bounded.
+
+    Returns
+    -------
+    float
+    """
+    curved = away**2 / (2 * lowest) if lowest > 0 else math.inf
+    return min(curved, away * diameter if math.isfinite(diameter) else math.inf)
 
 
 def column_space(M: Array, cut: float) -> Array:

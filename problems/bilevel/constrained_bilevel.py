@@ -17,7 +17,8 @@ from fejer.problems.constrained import _oracle as oracle
 from fejer.problems.sparse._checks import check_order
 
 from ._constrained_example import ConstrainedExample
-from ._constrained_form import INSIDE, ConstrainedForm, checked_rows
+from ._constrained_form import INSIDE, ConstrainedForm
+from ._linear_rows import checked_rows
 
 __all__ = ["ConstrainedBilevel"]
 
@@ -98,6 +99,10 @@ class ConstrainedBilevel(ConstrainedForm):
     are rows within 1e-6. Negative curvature of the lower level makes the value
     infinite. Stationarity is necessary under a constraint qualification only, so nothing is
     rigorous; a solution at which the active gradients depend on each other may not be certified.
+    ``details["value_gap"]`` bounds f(x, y) minus its minimum over the lower level's constraints, by
+    weak duality, where y satisfies them: ``sum l_i |g_i| + r^2 / (2 mu)``, r the number (i) in the
+    units of f, mu the least curvature of the Lagrangian at y (exact where that is quadratic), or
+    ``r`` times the diameter of the box of y; inf where mu is 0 or unknown and the box has none.
 
     Cost of a certificate: a singular value decomposition of (m, n + m), or LSMR where n + m > 400
     (1500 where inequalities are active above or weakly active below);
@@ -255,7 +260,7 @@ class ConstrainedBilevel(ConstrainedForm):
 
         def build() -> bool:
             w = self.initial_point()
-            if max(self.n, self.m + self.constraint(w).size) > LIMIT or self.g is not None:
+            if max(self.n, self.m + self.constraint(w).size) > LIMIT:
                 return False
             H = oracle.dense(self.second(w, np.zeros(self.constraint(w).size)))[:, self.n :]
             if not np.isfinite(H).all():
@@ -268,7 +273,8 @@ class ConstrainedBilevel(ConstrainedForm):
     def auto(self) -> tuple[str, ...]:
         """Return the methods: outright solutions of the lower level where they are unique."""
         if self.strongly_convex:
-            return ("kkt-implicit", "lv-hba-anderson")
+            both = ("kkt-implicit", "lv-hba-anderson")
+            return both if self.g is None else both[::-1]
         return ("lv-hba-anderson",)
 
     @property
@@ -294,6 +300,7 @@ class ConstrainedBilevel(ConstrainedForm):
             "upper_stationarity": found.upper,
             "weakly_active": float(found.weak),
             "choices_of_multipliers": float(found.choices),
+            "value_gap": found.gap,
             "lower_unit": self.lower_unit,
             "floor": found.floor / self.scale,
         }

@@ -1,4 +1,4 @@
-"""Solutions of a lower level with linear constraints, and the affine pieces they are made of."""
+"""Solutions of a lower level with constraints, and the smooth pieces they are made of."""
 
 from __future__ import annotations
 
@@ -127,32 +127,72 @@ class Piece:
 
 @dataclass
 class LowerProgram:
-    """The lower level ``min over y of f(x, y)`` subject to ``A (x, y) <= b``, bounds included."""
+    """The lower level ``min over y of f(x, y)`` subject to ``g(x, y) <= 0``, bounds included."""
 
     problem: ConstrainedForm
 
     @cached_property
-    def data(self) -> tuple[Array, Array, Mask]:
-        """Rows with their bounds, each divided by the length of its gradient in y."""
+    def _fixed(self) -> tuple[Array, Array, Mask, Array]:
+        """Linear rows and bounds, their levels, equations among all rows, and sizes of g's rows."""
         problem = self.problem
-        G, h, equality = problem.linear
+        start = problem.initial_point()
+        J = problem.constraint_jac(start)
+        size = problem.sizes(J)[0]
+        k = len(problem.linear[0])
         low, high = problem.y_lower, problem.y_upper
         below, above = np.flatnonzero(low > -np.inf), np.flatnonzero(high < np.inf)
         unit = np.eye(problem.m)
         bounds = np.vstack([-unit[below], unit[above]])
-        size = problem.sizes(G)[0]
-        A = np.vstack([G / size[:, None], np.hstack([np.zeros((len(bounds), problem.n)), bounds])])
-        b = np.concatenate([h / size, -low[below], high[above]])
-        return A, b, np.append(equality, np.zeros(len(bounds), dtype=bool))
+        G, h, _ = problem.linear
+        bounds = np.hstack([np.zeros((len(bounds), problem.n)), bounds])
+        A = np.vstack([G / size[:k, None], np.zeros((len(J) - k, J.shape[1])), bounds])
+        b = np.concatenate([h / size[:k], np.zeros(len(J) - k), -low[below], high[above]])
+        kinds = np.append(problem.kinds(len(J)), np.zeros(len(bounds), dtype=bool))
+        return A, b, kinds, size
 
-    def hessian(self, w: Array) -> Array:
-        """Return the derivatives of ``grad_y f`` in x and y."""
+    @property
+    def equality(self) -> Mask:
+        """Which rows are equations."""
+        return self._fixed[2]
+
+    def rows(self, w: Array) -> tuple[Array, Array]:
+        """Return the gradients of all rows and how far each is below its level.
+
+        Rows of g are divided by the lengths of their gradients in y at the start; bounds come last.
+        """
+        A, b, _, size = self._fixed
         problem = self.problem
-        H = oracle.dense(problem.second(w, np.zeros(len(problem.linear[0]))))
-        return np.hstack([H[:, : problem.n], 0.5 * (H[:, problem.n :] + H[:, problem.n :].T)])
+        if problem.g is None:
+            return A, b - A @ w
+        k, p = len(problem.linear[0]), size.size
+        A, room = A.copy(), b - A @ w
+        A[k:p] = problem.constraint_jac(w)[k:] / size[k:, None]
+        room[k:p] = -problem.constraint(w)[k:] / size[k:]
+        return A, room
+
+    def user_multipliers(self, l: Array) -> Array:
+        """Return the multipliers of the rows of g in the user's units."""
+        size = self._fixed[3]
+        return l[: size.size] / size
+
+    def hessian(self, w: Array, l: Array) -> Array:
+        """Return the derivatives in x and y of the gradient in y of the Lagrangian."""
+        n = self.problem.n
+        H = oracle.dense(self.problem.second(w, self.user_multipliers(l)))
+        return np.hstack([H[:, :n], 0.5 * (H[:, n:] + H[:, n:].T)])
+
+    def _own(self, A: Array) -> Mask:
+        """Which rows are constraints of y; a gradient of a nonlinear one may vanish at a point."""
+        own = np.linalg.norm(A[:, self.problem.n :], axis=1) > 0
+        own[len(self.problem.linear[0]) : self._fixed[3].size] = True
+        return own
 
     def solve(self, w: Array) -> tuple[Array, Array, int] | None:
         """Solve the lower level at the x of ``w`` by Newton's method, beginning at its y.
+
+        Each step is a quadratic program over linearised rows. It is accepted whole where it halves
+        the residual of the lower level's KKT conditions, and otherwise where it lowers f plus a
+        multiple of the violations.
 
         Parameters
         ----------
@@ -165,59 +205,73 @@ class LowerProgram:
             (x, y), the multipliers of the rows, and the Newton steps made; None where no y is
             feasible.
         """
-        A, b, equality = self.data
-        n = self.problem.n
-        own = np.linalg.norm(A[:, n:], axis=1) > 0  # the others are no constraints of y
-        A, b, equality = A[own], b[own], equality[own]
-        w, l, whole = w.copy(), np.zeros(len(b)), np.zeros(own.size)
-        fun = self.problem.lower_value(w)
-        steps = 0
+        problem, n = self.problem, self.problem.n
+        w, steps, weight, stalled = w.copy(), 0, 1.0, 0
+        A, room = self.rows(w)
+        own = self._own(A)
+        equality = self.equality[own]
+        l = np.zeros(own.size)
+        fun, slope = problem.lower_value(w), problem.lower_in_y(w)
+        residual = np.inf
         while steps < MOST_STEPS:
             steps += 1
-            slope, H = self.problem.lower_in_y(w), self.hessian(w)[:, n:]
-            room = b - A @ w
+            H = self.hessian(w, l)[:, n:]
             if not (np.isfinite(slope).all() and np.isfinite(H).all()):
                 return None
-            found = quadratic_program(H, slope, A[:, n:], room, equality)
+            found = quadratic_program(H, slope, A[own][:, n:], room[own], equality)
             if found is None:
                 return None
-            d, l = found
-            feasible = np.max(np.where(equality, np.abs(room), -room), initial=0.0) <= 1e-9
-            t, descent = 1.0, float(slope @ d)
+            d, answer = found
+            after = np.zeros(own.size)
+            after[own] = answer
+            weight = max(weight, 2 * float(np.abs(answer).max(initial=0.0)))
+            violation = _violation(room[own], equality)
+            expected = float(slope @ d) - weight * violation
             noise = 1e-14 * (1 + abs(fun))
+            t = 1.0
             while True:
                 trial = w.copy()
                 trial[n:] += t * d
-                value = self.problem.lower_value(trial)
-                if not feasible or value <= fun + 1e-4 * t * descent + noise or t < 1e-8:
+                value, ahead = problem.lower_value(trial), problem.lower_in_y(trial)
+                B, left = self.rows(trial)
+                there = norm(ahead + B[:, n:].T @ after) + _violation(left[own], equality)
+                there += float(np.abs(after * left)[~self.equality].sum())
+                merit = value + weight * _violation(left[own], equality)
+                wanted = fun + weight * violation + 1e-4 * t * expected + noise
+                if (t == 1.0 and there <= 0.5 * residual) or merit <= wanted or t < 1e-8:
                     break
                 t *= 0.5
-            w, fun = trial, value
-            if feasible and norm(d) <= 1e-13 * (1 + norm(w[n:])):
+            stalled = stalled + 1 if there > 0.5 * residual else 0
+            size = 1 + norm(w[n:])
+            w, fun, slope, A, room, l = trial, value, ahead, B, left, after
+            residual = there
+            small = violation <= 1e-9 and norm(d) <= 1e-13 * size
+            if small or (stalled >= 3 and norm(d) <= 1e-9 * size):  # rounding allows no more
                 break
-        whole[own] = l
-        return w, whole, steps
+        if _violation(room[own], equality) > 1e-8 * (1 + norm(w)):
+            return None
+        return w, l, steps
 
     def weak(self, w: Array, l: Array) -> tuple[Any, Any]:
         """Return the strongly and the weakly active rows."""
-        A, b, equality = self.data
-        near = np.abs(b - A @ w) <= WEAK
+        A, room = self.rows(w)
+        near = np.abs(room) <= WEAK
         unit = self.problem.lower_unit
-        strong = equality | (near & (l > WEAK * unit))
+        strong = self.equality | (near & (l > WEAK * unit))
         # A row without y is no constraint of y: its side is a matter of the upper level.
         strong &= np.linalg.norm(A[:, self.problem.n :], axis=1) > 0
         return np.flatnonzero(strong), np.flatnonzero(near & ~strong)
 
     def choices(self, w: Array, l: Array) -> list[Array]:
         """Return the extreme multipliers at a solution, of all rows."""
-        A, b, equality = self.data
+        A, room = self.rows(w)
         n, unit = self.problem.n, self.problem.lower_unit
-        active = equality | (np.abs(b - A @ w) <= WEAK)
+        active = self.equality | (np.abs(room) <= WEAK)
         near = np.flatnonzero(active & (np.linalg.norm(A[:, n:], axis=1) > 0))
         slope = self.problem.lower_in_y(w) / unit
         found = []
-        for part in multiplier_choices(slope, A[near, n:], equality[near]):
-            whole = np.zeros(len(b))
+        for part in multiplier_choices(slope, A[near, n:], self.equality[near]):
+            whole = np.zeros(len(room))
             whole[near] = unit * part
             found.append(whole)
         return found if len(found) > 1 else [l]
@@ -234,11 +288,11 @@ class LowerProgram:
         ------
         Piece
         """
-        A = self.data[0]
-        n = self.problem.n
-        H = self.hessian(w)
+        A = self.rows(w)[0]
+        n, m = self.problem.n, self.problem.m
         seen = set()
         for multipliers in self.choices(w, l):
+            H = self.hessian(w, multipliers)
             strong, weak = self.weak(w, multipliers)
             weak = [i for i in weak if norm(A[i, n:]) > 0]
             sizes = range(len(weak) + 1) if len(weak) <= SUBSETS else (0, 1, len(weak))
@@ -252,5 +306,8 @@ class LowerProgram:
                 side = -np.vstack([H[:, :n], A[active, :n]])
                 D = _solution(K, side)
                 if norm(K @ D - side) <= 1e-8 * (1 + norm(side)):
-                    m = self.problem.m
                     yield Piece(active, D[:m], D[m:], multipliers[active])
+
+
+def _violation(room: Array, equality: Mask) -> float:
+    return float(np.where(equality, np.abs(room), np.maximum(-room, 0.0)).sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fejer.problems.bilevel._stationarity import norm
 from fejer.problems.bilevel.constrained_bilevel import ConstrainedBilevel
 
 from ._pieces import LowerProgram, Piece, quadratic_program
+from ._searches import Searches, drawn_starts
 
 __all__ = ["KKTImplicit"]
 
@@ -22,6 +23,21 @@ SLIGHT = 1e-15  # predicted decrease, relative to 1 + |F|, that counts as none
 MOST_FAILURES = 3
 MOST_SLIGHT = 5  # steps whose decrease is below rounding
 ELASTIC = 100.0  # price of violated constraints where no step satisfies them
+
+
+class Prepared(NamedTuple):
+    """What a run needs beside the problem.
+
+    Attributes
+    ----------
+    lower : LowerProgram
+        The lower level.
+    tol : float
+        Tolerance, which tells certified answers of several starts.
+    """
+
+    lower: LowerProgram
+    tol: float
 
 
 @dataclass
@@ -42,8 +58,10 @@ class KKTImplicitState(State):
         Penalty of violated constraints of the upper level.
     updates, failures, slight, weak : int
         Updates of B; searches in vain in a row; steps within rounding; weakly active rows.
+    searches : Searches or None
+        Other starts.
     finished : bool
-        No piece promises a decrease.
+        No piece promises a decrease, and no start is left.
     """
 
     w: Array
@@ -55,6 +73,7 @@ class KKTImplicitState(State):
     failures: int = 0
     slight: int = 0
     weak: int = 0
+    searches: Searches | None = None
     finished: bool = False
 
 
@@ -71,11 +90,18 @@ class KKTImplicit(Method):
         Share of the predicted decrease that is demanded.
     max_bt : int, default 40
         Trials of a search.
+    starts : int, default 1
+        Searches from different starts, of which the certified answer with the lowest F counts. It
+        is shown when all have ended.
+    spread : float, default 10.0
+        Starts are drawn within this distance of the first one, entry by entry, in units of
+        ``1 + |entry|``, and projected onto the constraints.
 
     Notes
     -----
     Where the active rows of the lower level do not change, ``y*(x)`` is smooth:
-    ``[H A'; A 0] (dy, dl) = -(J, A_x) dx``. At rows that are active with multiplier 0 several such
+    ``[H A'; A 0] (dy, dl) = -(J, A_x) dx``, H of the lower level's Lagrangian, whose constraints
+    may be curved. At rows that are active with multiplier 0 several such
     pieces meet. One iteration takes, among them, the one whose quadratic model promises most,
     subject to what keeps the piece valid (inactive rows stay below 0, multipliers above), the box
     of x and the constraints of the upper level; then it searches along the step, with the lower
@@ -87,7 +113,7 @@ class KKTImplicit(Method):
     Cost per iteration: a lower solve for each trial; a quadratic program of n variables for each
     piece: ``2^k`` for k weakly active rows, up to 6. Memory: O((n + m + p)^2).
     Certificate: of the problem. It fails at points that are stationary, but not strongly so.
-    Pitfall: a descent method: it ends at the next local solution.
+    Pitfall: a descent method: it ends at the next local solution; ``starts=20`` tries others.
 
     References
     ----------
@@ -104,54 +130,88 @@ class KKTImplicit(Method):
     rho: float = option(0.5, above=0, below=1, doc="factor of refused steps")
     lam: float = option(1e-4, above=0, below=1, doc="share of the predicted decrease")
     max_bt: int = option(40, least=1, doc="trials of a search")
+    starts: int = option(1, least=1, doc="searches, of which the best answer counts")
+    spread: float = option(10.0, above=0, doc="how far from the first start others are drawn")
 
     name, solves = "kkt-implicit", (ConstrainedBilevel,)
     cites = ("Luo, Pang, Ralph (1996)",)
 
     def supports(self, problem: Any) -> str | None:
-        """It needs a small lower level with one solution and linear constraints."""
-        if problem.g is not None:
-            return "its lower level has constraints that are not linear"
+        """It needs a small lower level with one solution."""
         if not problem.strongly_convex:
             return (
                 "its lower level is not strongly convex, or it has more than 500 variables and rows"
             )
         return None
 
-    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> LowerProgram:
+    def prepare(self, problem: Any, tol: float, rng: np.random.Generator) -> Prepared:
         """Collect the rows."""
-        return LowerProgram(problem)
+        return Prepared(LowerProgram(problem), tol)
 
     def begin(
-        self, problem: Any, prep: LowerProgram, start: Start, rng: np.random.Generator
+        self, problem: Any, prep: Prepared, start: Start, rng: np.random.Generator
     ) -> KKTImplicitState:
         """Solve the lower level at the start, projected onto the constraints."""
-        found = prep.solve(problem.project(start.x))
-        if found is None:
+        first = problem.project(start.x)
+        state = self._search(problem, prep.lower, first)
+        if state is None:
             raise ProblemError("x0: the lower level has no feasible point there")
+        if self.starts > 1:
+            others = drawn_starts(problem, first, self.starts - 1, self.spread, rng)
+            multipliers = prep.lower.user_multipliers(state.l)
+            state.searches = Searches.of(others, first, multipliers)
+        return state
+
+    def _search(self, problem: Any, lower: LowerProgram, w: Array) -> KKTImplicitState | None:
+        found = lower.solve(w)
+        if found is None:
+            return None
         w, l, steps = found
         fun = problem.upper_value(w)
-        state = KKTImplicitState(w, l, np.eye(problem.n), fun, weak=prep.weak(w, l)[1].size)
+        state = KKTImplicitState(w, l, np.eye(problem.n), fun, weak=lower.weak(w, l)[1].size)
         state.work += steps
         return state
 
-    def advance(self, problem: Any, prep: LowerProgram, state: KKTImplicitState, n: int) -> bool:
+    def advance(self, problem: Any, prep: Prepared, state: KKTImplicitState, n: int) -> bool:
         """Make up to n steps."""
         for _ in range(n):
             if state.finished:
                 return True
-            self._step(problem, prep, state)
+            ended = self._step(problem, prep.lower, state)
             state.nit += 1
+            if ended:
+                state.finished = True
+                if state.searches is not None:
+                    self._other_start(problem, prep, state, state.searches)
         return state.finished
 
-    def point(self, problem: Any, prep: Any, state: KKTImplicitState) -> Array:
-        """Return x and y."""
-        return state.w
+    def _other_start(
+        self, problem: Any, prep: Prepared, state: KKTImplicitState, searches: Searches
+    ) -> None:
+        """Note the end of a search and begin the next one where the lower level is feasible."""
+        multipliers = prep.lower.user_multipliers(state.l)
+        value = problem.judge(state.w, {"multipliers": multipliers}).value
+        searches.offer(state.w, multipliers, value, state.fun, prep.tol)
+        work = state.work + problem.judge_units
+        while searches.pending:
+            fresh = self._search(problem, prep.lower, searches.following())
+            if fresh is not None:
+                fresh.nit, fresh.work, fresh.searches = state.nit, fresh.work + work, searches
+                vars(state).update(vars(fresh))
+                return
+        state.work = work
 
-    def witness(self, problem: Any, prep: Any, state: KKTImplicitState) -> dict[str, Array]:
+    def point(self, problem: Any, prep: Prepared, state: KKTImplicitState) -> Array:
+        """Return x and y."""
+        if state.searches is None:
+            return state.w
+        return state.searches.answer if state.finished else state.searches.first
+
+    def witness(self, problem: Any, prep: Prepared, state: KKTImplicitState) -> dict[str, Array]:
         """Return the multipliers of the rows of g."""
-        size = problem.sizes(problem.linear[0])[0]
-        return {"multipliers": state.l[: size.size] / size}
+        if state.searches is not None:
+            return {"multipliers": state.searches.multipliers}
+        return {"multipliers": prep.lower.user_multipliers(state.l)}
 
     # ---- parts of an iteration -----------------------------------------------------------------
     def _violation(self, problem: Any, w: Array) -> float:
@@ -163,11 +223,11 @@ class KKTImplicit(Method):
     ) -> tuple[float, Array, float, Array] | None:
         """Return predicted change, step, largest multiplier above, reduced gradient."""
         n, w = problem.n, state.w
-        A, b, equality = prep.data
+        (A, left), equality = prep.rows(w), prep.equality
         follow = np.vstack([np.eye(n), piece.y])
         reduced = follow.T @ slope
         U, u = problem.joint
-        others = np.setdiff1d(np.arange(len(b)), piece.active)
+        others = np.setdiff1d(np.arange(len(left)), piece.active)
         signed = ~equality[piece.active]
         unit = np.eye(n)
         above, below = problem.upper < np.inf, problem.lower > -np.inf
@@ -177,7 +237,7 @@ class KKTImplicit(Method):
         room = np.concatenate(
             [
                 u - U @ w,
-                np.maximum((b - A @ w)[others], 0.0),
+                np.maximum(left[others], 0.0),
                 np.maximum(piece.multipliers[signed], 0.0),
                 (problem.upper - w[:n])[above],
                 (w[:n] - problem.lower)[below],
@@ -213,7 +273,8 @@ class KKTImplicit(Method):
             change += price * excess
         return change, d, price, reduced
 
-    def _step(self, problem: Any, prep: LowerProgram, state: KKTImplicitState) -> None:
+    def _step(self, problem: Any, prep: LowerProgram, state: KKTImplicitState) -> bool:
+        """Make a step; whether the search has ended."""
         slope = problem.upper_gradient(state.w)
         state.work += 2
         best: Any = None
@@ -223,8 +284,7 @@ class KKTImplicit(Method):
             if model is not None and (best is None or model[0] < best[0][0]):
                 best = model, piece
         if best is None or not math.isfinite(best[0][0]):
-            state.finished = True
-            return
+            return True
         (_, d, largest, reduced), piece = best
         state.weight = max(state.weight, 2 * largest)
         whole = np.append(d, piece.y @ d)
@@ -234,8 +294,7 @@ class KKTImplicit(Method):
             # F cannot tell any more, but the quasi-Newton steps still bring the slope to 0.
             state.slight += 1
             if state.slight > MOST_SLIGHT or norm(d) <= 1e-15 * norm(state.w):
-                state.finished = True
-                return
+                return True
         merit, t = state.fun + state.weight * violation, 1.0
         for _ in range(self.max_bt):
             found = prep.solve(state.w + t * whole)
@@ -248,12 +307,12 @@ class KKTImplicit(Method):
                 rounding = 1e-15 * (1 + abs(merit))
                 if reached <= merit + self.lam * t * expected + rounding:
                     self._accept(problem, prep, state, w, l, fun, piece, reduced)
-                    return
+                    return False
             t *= self.rho
         state.failures += 1
         state.B = np.eye(problem.n) * max(1.0, norm(state.B) * 10.0**state.failures)
         state.updates = 0
-        state.finished = state.failures >= MOST_FAILURES
+        return state.failures >= MOST_FAILURES
 
     def _accept(
         self,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fejer
+from fejer.benchmarks.claims._constrained_bilevel_x import lower_solution
 from fejer.benchmarks.instances.constrained_bilevel import (
     CLASSICS,
     Quadratic,
@@ -275,8 +276,31 @@ def test_nonlinear_constraints():
     result = fejer.minimize(problem)
     assert result.success and result.method == "lv-hba-anderson"
     np.testing.assert_allclose(result.x, w, atol=1e-5)
-    with pytest.raises(fejer.MethodError, match="not linear"):
-        fejer.minimize(problem, method="kkt-implicit")
+    assert problem.auto() == ("lv-hba-anderson", "kkt-implicit")
+    other = fejer.minimize(problem, method="kkt-implicit", tol=1e-7)
+    assert other.success
+    np.testing.assert_allclose(other.x, w, atol=1e-7)
+
+
+def test_value_gap_bounds_the_true_one():
+    """Against the lower level's minimum: at feasible points, strongly convex or in a box."""
+    rng = np.random.default_rng(9)
+    for name in ("falk-liu", "bard", "clark-westerberg", "aiyoshi-shimizu"):
+        problem = classic(name)
+        low, high = (np.clip(bound, -12, 12) for bound in problem.box)
+        for _ in range(10):
+            w = problem.project(rng.uniform(low, high))
+            y = lower_solution(problem, w[: problem.n])
+            least = problem.f(w[: problem.n], y)
+            gap = problem.judge(w).details["value_gap"]
+            assert gap >= problem.f(*problem.parts(w)) - least - 1e-7
+            solved = problem.judge(np.append(w[: problem.n], y)).details["value_gap"]
+            assert solved <= 1e-5
+    # f is linear here: the box alone bounds it.
+    flat = coupled(2)
+    assert flat.judge(flat.initial_point()).details["value_gap"] == np.inf
+    boxed = flat.replace(y_lower=-50.0, y_upper=50.0)
+    assert 0 < boxed.judge(boxed.initial_point()).details["value_gap"] < np.inf
 
 
 def test_least_squares_by_products_agree_with_the_direct_ones(monkeypatch):

@@ -125,6 +125,104 @@ def test_lower_levels_that_are_not_quadratic():
     assert y.sum() == pytest.approx(1.0)
 
 
+def ellipse(seed):
+    """f = 1/2 ||y - Bx - r||^2 over ``y'Dy <= 1 + x^2/4`` and ``y1 + y2 <= 1``; one x."""
+    rng = np.random.default_rng(seed)
+    B, r, c = rng.standard_normal((3, 3))
+    D = np.diag(rng.uniform(0.5, 2.0, 3))
+
+    def nearest(x, y):
+        from scipy.optimize import minimize
+
+        found = minimize(
+            lambda w: 0.5 * np.sum((w - np.append(x, y)) ** 2),
+            np.zeros(4),
+            jac=lambda w: w - np.append(x, y),
+            bounds=[(-2, 2)] + 3 * [(None, None)],
+            constraints=[
+                {"type": "ineq", "fun": lambda w: 1 + 0.25 * w[0] ** 2 - w[1:] @ D @ w[1:]},
+                {"type": "ineq", "fun": lambda w: 1 - w[1] - w[2]},
+            ],
+            options={"ftol": 1e-14, "maxiter": 500},
+        )
+        return found.x[:1], found.x[1:]
+
+    return fejer.ConstrainedBilevel(
+        F=lambda x, y: 0.5 * np.sum((y - c) ** 2) + 0.1 * x @ x,
+        grad_x_F=lambda x, y: 0.2 * x,
+        grad_y_F=lambda x, y: y - c,
+        f=lambda x, y: 0.5 * np.sum((y - B * x - r) ** 2),
+        grad_x_f=lambda x, y: [-B @ (y - B * x - r)],
+        grad_y_f=lambda x, y: y - B * x - r,
+        x0=[0.3],
+        y0=[0.0, 0.0, 0.0],
+        Gx=[[0.0]],
+        Gy=[[1.0, 1.0, 0.0]],
+        h=[1.0],
+        g=lambda x, y: [y @ D @ y - 1 - 0.25 * x[0] ** 2],
+        jac_x_g=lambda x, y: [-0.5 * x],
+        jac_y_g=lambda x, y: [2 * D @ y],
+        lower=-2.0,
+        upper=2.0,
+        hess_f=lambda x, y: np.column_stack([-B, np.eye(3)]),
+        hess_g=lambda x, y, l: np.hstack([np.zeros((3, 1)), 2 * l[0] * D]),
+        project_C=nearest,
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_curved_constraints_against_scipy(seed):
+    """Lower solutions are scipy's; no x nearby is better; differences do instead of Hessians."""
+    from scipy.optimize import minimize
+
+    problem = ellipse(seed)
+
+    def answer(x):
+        return minimize(
+            lambda y: problem.f(np.array([x]), y),
+            np.zeros(3),
+            jac=lambda y: problem.grad_y_f(np.array([x]), y),
+            constraints=[
+                {"type": "ineq", "fun": lambda y: -problem.constraint(np.append(x, y))},
+            ],
+            options={"ftol": 1e-15, "maxiter": 500},
+        ).x
+
+    program = LowerProgram(problem)
+    for x in (-1.5, 0.0, 1.0):
+        w, l, _ = program.solve(np.append(x, np.zeros(3)))
+        np.testing.assert_allclose(w[1:], answer(x), atol=2e-6)
+        J = problem.constraint_jac(w)[:, 1:]
+        user = program.user_multipliers(l)
+        assert np.abs(problem.grad_y_f(w[:1], w[1:]) + J.T @ user).max() < 1e-10
+        assert problem.constraint(w).max() < 1e-10 and (user >= 0).all()
+    result = fejer.minimize(problem, method="kkt-implicit", tol=1e-8)
+    assert result.success
+    x = result.upper_variable[0]
+    for other in np.clip([x - 1e-2, x - 1e-3, x + 1e-3, x + 1e-2], -2, 2):
+        assert problem.F(np.array([other]), answer(other)) >= result.fun - 1e-6
+    plain = problem.replace(hess_f=None, hess_g=None)
+    again = fejer.minimize(plain, method="kkt-implicit", tol=1e-5)
+    assert again.success
+    assert again.fun == pytest.approx(result.fun, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_several_starts_find_the_global_value(method):
+    known = CLASSICS["clark-westerberg"]()
+    start = np.array([3.0, 5.0])  # of the local solution with F = 9
+    alone = fejer.minimize(known.problem, start + 0.1, method=method)
+    assert alone.fun == pytest.approx(9.0, abs=1e-4)
+    options = {"starts": 12, "spread": 2.0}
+    found = fejer.minimize(known.problem, start + 0.1, method=method, options=options, rng=3)
+    assert found.success
+    assert found.fun == pytest.approx(known.optimum, abs=1e-4)
+    again = fejer.minimize(known.problem, start + 0.1, method=method, options=options, rng=3)
+    assert (again.x == found.x).all() and again.nit == found.nit
+    with pytest.raises(fejer.OptionError, match="starts"):
+        fejer.minimize(known.problem, method=method, options={"starts": 0})
+
+
 # ---- the published example ---------------------------------------------------------------------
 def test_coupled_example():
     """The lower level has an affine set of solutions; the optimum is known."""
