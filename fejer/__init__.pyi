@@ -64,6 +64,7 @@ from fejer.solvers.monotone.extragradient import Extragradient as Extragradient
 from fejer.solvers.monotone.feg import FEG as FEG
 from fejer.solvers.general.fista import FISTA as FISTA
 from fejer.problems.bilevel.field_of_experts import FieldOfExperts as FieldOfExperts
+from fejer.problems.constrained.finite_sum_hessian import FiniteSumHessian as FiniteSumHessian
 from fejer.problems.monotone.fixed_point import FixedPoint as FixedPoint
 from fejer.solvers.lowrank.flag_irls import FlagIRLS as FlagIRLS
 from fejer.problems.lowrank.flag_mean import FlagMean as FlagMean

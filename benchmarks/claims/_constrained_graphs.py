@@ -31,6 +31,7 @@ __all__ = [
 
 SHAPES = ((20, 40, "equal"), (40, 80, "unequal"), (20, 80, "unequal"))
 BARS = (10.0, 10.0, 4.0)
+SMALL = ((20, 40), (50, 100))
 
 
 def _solved(problem: Any, method: str, tol: float = 1e-10) -> tuple[float, float, Any, float]:
@@ -85,24 +86,21 @@ def graph_refit() -> Found:
         yield text, max(values) < 1e-10
 
 
-def _plain(X: Any, lam: float) -> Any:
+def _plain(X: Any, lam: float, method: str = "owlqn") -> Any:
     """Least squares with an l1 penalty on the same path, by a noise level that is held constant.
 
     With ``X sqrt(L)`` and all levels L the concomitant score is half of the squares of X, plus a
     constant; L is so large that no level is estimated above it.
     """
-    from fejer.solvers.constrained.owlqn import OWLQN
-
     problem = fejer.LinearSEM(X, lam=lam)
-    method = OWLQN()
     data = SEMData.of(problem)
     level = 4.0 * float(problem.deviations.max()) ** 2
     data = data._replace(C=level * data.C, least=level)
-    run = Run(problem, method="owlqn", tol=0.0)
+    run = Run(problem, method=method, tol=0.0)
     run.open()
     state: Any = run.state
     while state.order is None:
-        method.advance(problem, data, state, 1000)
+        run.method.advance(problem, data, state, 1000)
     return problem.graph_weights(state.x)
 
 
@@ -127,19 +125,24 @@ def _told(names: tuple[str, ...], mean: Array, spread: Array) -> str:
     "where the noise is unequal, and with a smaller spread over seeds"
 )
 def graph_orderings() -> Found:
-    """Wrong edges, mean and deviation over ten graphs; the score of 1/2 squares + 0.05 |W|_1."""
+    """Wrong edges, mean and deviation over ten graphs; the score of 1/2 squares + 0.05 |W|_1.
 
-    def find(problem: Any) -> list[Any]:
-        both = [_solved(problem.replace(noise=noise), "owlqn")[2] for noise in NOISES]
-        return [*both, _plain(problem.X, problem.lam)]
+    `owlqn` takes squares to better graphs than the published solver does, and so leaves less to be
+    gained.
+    """
+    for method, shapes in (("owlqn", ((20, 40), (50, 100), (100, 200))), ("adam-path", SMALL)):
 
-    for d, edges in ((20, 40), (50, 100), (100, 200)):
-        for noise in NOISES:
-            mean, spread = _graphs(d, edges, noise, find)
-            own = NOISES.index(noise)
-            holds = bool(mean[own] <= mean[2] and spread[own] <= spread[2])
-            text = _told(("one level", "many", "squares"), mean, spread)
-            yield f"{d} nodes, {edges} edges, {noise} noise: {text}", holds
+        def find(problem: Any, method: str = method) -> list[Any]:
+            both = [_solved(problem.replace(noise=noise), method)[2] for noise in NOISES]
+            return [*both, _plain(problem.X, problem.lam, method)]
+
+        for d, edges in shapes:
+            for noise in NOISES:
+                mean, spread = _graphs(d, edges, noise, find)
+                own = NOISES.index(noise)
+                holds = bool(mean[own] <= mean[2] and spread[own] <= spread[2])
+                text = _told(("one level", "many", "squares"), mean, spread)
+                yield f"{method}, {d} nodes, {edges} edges, {noise} noise: {text}", holds
 
 
 @claim("estimated noise levels find the graph better than dagma with its score of least squares")
@@ -148,7 +151,7 @@ def graph_rival() -> Found:
     if importlib.util.find_spec("dagma") is None:
         yield "dagma is not installed: pip install --no-deps dagma", None
         return
-    for d, edges in ((20, 40), (50, 100)):
+    for d, edges in SMALL:
         for noise in NOISES:
             mean, spread = _graphs(d, edges, noise, lambda p: [_solved(p, "owlqn")[2], graph(p)])
             text = _told(("owlqn", "dagma"), mean, spread)

@@ -9,11 +9,11 @@ import numpy as np
 
 import fejer
 from fejer.benchmarks.claims import Found, claim
-from fejer.benchmarks.instances.constrained import plain_logistic
+from fejer.benchmarks.instances.constrained import plain_logistic, sampled_logistic
 from fejer.benchmarks.peers import logistic as peers
 from fejer.evidence import Array
 
-__all__ = ["hessian_rates", "newton_speed"]
+__all__ = ["hessian_rates", "newton_speed", "sampled_rows"]
 
 TOL = 1e-8
 ALTERNATIONS = 3
@@ -43,6 +43,38 @@ def newton_speed() -> Found:
         text = f"{name}: {np.median(ratios):.2f} times faster ({np.median(mine):.3f} s, "
         text += f"{result.nit} iterations, {result.work:.0f} passes; rival at {rung:g})"
         yield text, bool(result.success and np.median(ratios) >= 1.5)
+
+
+@claim(
+    "sampling the rows of a Hessian is 4 to 8 times faster than whole Hessians, and never more "
+    "than 1.6 times slower than L-BFGS where that converges within 1000 iterations"
+)
+def sampled_rows() -> Found:
+    """Functions of the user and `FiniteSumHessian`, to 1e-6 of the first gradient.
+
+    Processor time on one thread, in turns, the median of three; "auto" takes a whole Hessian once.
+    """
+    kinds = ("auto", "sketch", "exact")
+    for name in ("a9a", "ill", "correlated", "w8a", "mushrooms", "phishing"):
+        problem = sampled_logistic(name)
+        spent: dict[str, list[float]] = {kind: [] for kind in (*kinds, "lbfgs")}
+        solved = True
+        for _ in range(ALTERNATIONS):
+            for kind in kinds:
+                options = {"hessian": kind}
+                begun = time.process_time()
+                found = fejer.minimize(problem.replace(), method="gns", options=options, tol=1e-6)
+                spent[kind].append(time.process_time() - begun)
+                solved = solved and found.success
+            begun = time.process_time()
+            rival = fejer.minimize(problem.replace(), method="lbfgs", tol=1e-6, max_iter=1000)
+            spent["lbfgs"].append(time.process_time() - begun if rival.success else np.inf)
+        middle = {kind: float(np.median(times)) for kind, times in spent.items()}
+        gain = middle["exact"] / min(middle["auto"], middle["sketch"])
+        slower = middle["auto"] / middle["lbfgs"]
+        text = ", ".join(f"{kind} {seconds:.3f} s" for kind, seconds in middle.items())
+        yield f"{name}: {text}; {gain:.1f} times faster than exact", solved and gain >= 4
+        yield f"{name}: {slower:.2f} times the time of L-BFGS", solved and slower <= 1.6
 
 
 def _curve(problem: Any, options: dict[str, Any], most: int) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from ._constrained_graphs import (
     level_costs,
     unscaled_noise,
 )
-from ._constrained_hessians import hessian_rates, newton_speed
+from ._constrained_hessians import hessian_rates, newton_speed, sampled_rows
 from ._constrained_sketches import (
     control,
     logistic_on_a_sphere,
@@ -47,6 +47,7 @@ __all__ = [
     "published_gaussian",
     "published_sketches",
     "quadratic_steps",
+    "sampled_rows",
     "sketched_rates",
     "surrogate_batches",
     "surrogate_gradients",

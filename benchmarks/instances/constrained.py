@@ -10,8 +10,10 @@ from fejer.errors import ProblemError, missing
 from fejer.evidence import Array
 from fejer.problems.constrained.constrained_logistic import ConstrainedLogistic
 from fejer.problems.constrained.equality_nlp import EqualityNLP
+from fejer.problems.constrained.finite_sum_hessian import FiniteSumHessian
 from fejer.problems.constrained.linear_sem import LinearSEM
 from fejer.problems.constrained.smooth_composite import SmoothComposite
+from fejer.problems.smooth_problem import SmoothProblem
 
 from .tables import tumours
 
@@ -21,6 +23,7 @@ __all__ = [
     "constrained_tumours",
     "logistic_shape",
     "plain_logistic",
+    "sampled_logistic",
     "sphere_regression",
     "structural_equations",
 ]
@@ -209,6 +212,51 @@ def plain_logistic(name: str, seed: int = 0) -> SmoothComposite:
         return SmoothComposite(X, y, l2=penalty / len(y))
     y = np.where(rng.random(len(z)) < 1.0 / (1.0 + np.exp(-2.0 * z / z.std())), 1.0, -1.0)
     return SmoothComposite(X, y, l2=penalty / len(y))
+
+
+class _LogisticSum:
+    """The functions of a logistic regression, as a user would write them."""
+
+    def __init__(self, rows: Array, l2: float) -> None:
+        self.rows, self.l2 = rows, l2
+
+    def value_and_slopes(self, w: Array) -> tuple[float, Array]:
+        t = self.rows @ w
+        small = np.exp(-np.abs(t))
+        wrong = np.where(t > 0, small, 1.0) / (1.0 + small)
+        value = float((np.maximum(-t, 0.0) + np.log1p(small)).mean() + 0.5 * self.l2 * w @ w)
+        return value, self.l2 * w - self.rows.T @ wrong / len(t)
+
+    def curvatures(self, w: Array) -> Array:
+        wrong = _wrong(self.rows @ w)
+        return np.asarray(wrong * (1.0 - wrong) / len(wrong))
+
+
+def sampled_logistic(name: str, seed: int = 0) -> SmoothProblem:
+    """Return `plain_logistic` as functions, with a Hessian that may be sampled.
+
+    Parameters
+    ----------
+    name : str
+        As there.
+    seed : int, default 0
+        Seed of the generator.
+
+    Examples
+    --------
+    >>> sampled_logistic("sonar").hess.shape
+    (208, 60)
+    """
+    drawn = plain_logistic(name, seed)
+    terms = _LogisticSum(np.asfortranarray(drawn.A.dense * drawn.y[:, None]), drawn.l2)
+    start = drawn.initial_point()
+    return SmoothProblem(
+        terms.value_and_slopes,
+        True,
+        start,
+        FiniteSumHessian(terms.rows, terms.curvatures, drawn.l2),
+        scale=float(np.abs(terms.value_and_slopes(start)[1]).max()),
+    )
 
 
 def structural_equations(d: int, edges: int, noise: str, seed: int = 0) -> LinearSEM:

@@ -41,6 +41,7 @@ class Scored:
 
     def __init__(self, problem: Any, x: Array) -> None:
         self.problem, self.x = problem, x
+        self._kept: dict[str, Array] = {}
         A, y = problem.A, problem.y
         n = A.shape[0]
         self.curvature = np.zeros(0)
@@ -74,12 +75,24 @@ class Scored:
         return size**problem.power / problem.power, size ** (problem.power - 2) * u
 
     def hessian(self, approximation: str, rows: Array | None = None) -> Array:
-        """Return an approximation of the Hessian, symmetric and at least l2 times the identity."""
+        """Return an approximation of the Hessian, symmetric and at least l2 times the identity.
+
+        The exact one is remembered; nothing must be written into it.
+        """
+        if approximation in self._kept:
+            return self._kept[approximation]
         problem = self.problem
         H = np.zeros((self.x.size,) * 2)
         if approximation != "none":
             H = getattr(self, f"_{problem.loss}")(approximation, rows)
         H[np.diag_indices_from(H)] += problem.l2
+        if approximation == "exact":
+            self._keep(approximation, H)
+        return H
+
+    def _keep(self, name: str, H: Array) -> Array:
+        H.flags.writeable = False
+        self._kept[name] = H
         return H
 
     def _logistic(self, approximation: str, rows: Any) -> Array:
@@ -89,31 +102,36 @@ class Scored:
         return curved_gram(A, self.curvature, single=approximation == "single")
 
     def spaced_hessian(self, share: int) -> Array:
-        """Return the Hessian of "logistic" with about so many evenly spaced rows a variable.
+        """Return the Hessian of "logistic" with about so many rows a variable, and remember it.
 
         Parameters
         ----------
         share : int
-            Rows for each variable; the rows are the same at all points, and remembered.
+            Rows for each variable, one drawn from each of as many parts of the data; they are the
+            same at all points, and remembered.
         """
         problem, A = self.problem, self.problem.A
         n, d = A.shape
-        step = max(1, n // (share * d))
+        step, name = max(1, n // (share * d)), f"spaced {share}"
         if step == 1:
             return self.hessian("exact")
-        rows = np.arange(0, n, step)
-        part = problem.fact(f"spaced {step}", ("A",), lambda: single_rows(A, rows))
-        H = weighted_gram(part, self.curvature[rows], n / rows.size)
-        H[np.diag_indices_from(H)] += problem.l2
-        return H
+        if name not in self._kept:
+            rows = spaced_rows(n, step)
+            part = problem.fact(f"spaced {step}", ("A",), lambda: single_rows(A, rows))
+            H = weighted_gram(part, self.curvature[rows], n / rows.size)
+            H[np.diag_indices_from(H)] += problem.l2
+            self._keep(name, H)
+        return self._kept[name]
 
     def _softmax(self, approximation: str, rows: Any) -> Array:
         problem = self.problem
         A, n = problem.A, problem.A.shape[0]
         d, K = A.shape[1], problem.classes
-        exact = approximation == "exact"
+        exact = approximation in ("exact", "sketch")
         P = self.slopes * n
         P[np.arange(n), problem.labels] += 1.0
+        if approximation == "sketch":
+            A, P, n = Matrix.of(chosen_rows(A, rows)), P[rows], len(rows)
         H = np.zeros((K, d, K, d))
         for k in range(K):
             H[k, :, k] = curved_gram(A, P[:, k] * (1 - P[:, k] * exact) / n)
@@ -143,13 +161,25 @@ class Scored:
         return H
 
 
+def spaced_rows(n: int, step: int) -> np.ndarray:
+    """Return one row of each `step`, drawn with a fixed seed so that no period is met."""
+    first = np.arange(0, n, step)
+    drawn = first + np.random.default_rng(n).integers(0, step, first.size)
+    return np.minimum(drawn, n - 1)
+
+
+def chosen_rows(A: Matrix, rows: Any) -> Any:
+    """Return some rows as a matrix of its own."""
+    if A.is_sparse:
+        return A.tosparse().tocsr()[rows]
+    return np.take((A.toarray() if A.is_operator else A.dense).T, rows, axis=1).T  # Fortran order
+
+
 def single_rows(A: Matrix, rows: Any) -> Any:
     """Return some rows as columns, in single precision."""
-    if A.is_sparse:
-        part = A.tosparse().tocsr()[rows].toarray().T
-    else:
-        part = np.take(A.dense.T, rows, axis=1)  # A is in Fortran order
-    return np.ascontiguousarray(part, dtype=np.float32)
+    part = chosen_rows(A, rows)
+    part = part.toarray() if A.is_sparse else part
+    return np.ascontiguousarray(part.T, dtype=np.float32)
 
 
 def sampled_gram(A: Matrix, weights: Array, rows: Any) -> Array:

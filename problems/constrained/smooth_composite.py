@@ -123,8 +123,8 @@ class SmoothComposite(Problem):
 
     @property
     def judge_units(self) -> int:
-        """Nothing where a method has been just before."""
-        return 0
+        """The decrement's Hessian of sampled rows; else nothing where a method has been before."""
+        return int(self.loss == "logistic" and self.size <= FORMED)
 
     def evaluate(self, x: Array) -> Scored:
         """Return value, gradient and scores at ``x``."""
@@ -139,6 +139,9 @@ class SmoothComposite(Problem):
         )
 
     def _build_units(self) -> Array:
+        if self.loss == "logistic":  # all slopes are 1/(2n) there
+            s = self.column_sums * (0.5 / self.y.size)
+            return np.where(s > 0, s, 1.0)
         slopes = np.abs(self.evaluate(self.initial_point()).slopes)
         if self.loss == "softmax":
             s = np.concatenate([self.A.abs_rmatvec(column.copy()) for column in slopes.T])

@@ -8,7 +8,7 @@ from scipy.optimize import rosen, rosen_der, rosen_hess
 from scipy.special import logsumexp
 
 import fejer
-from fejer.problems.constrained._composite import LOSSES
+from fejer.problems.constrained._composite import LOSSES, spaced_rows
 
 
 def value(problem, x):
@@ -181,10 +181,10 @@ def test_bad_input_is_named(name):
 
 @pytest.mark.parametrize(
     ("options", "text"),
-    [({"hessian": "sketch"}, "logistic losses"), ({"hessian": "fisher"}, "power of residuals")],
+    [({"hessian": "sketch"}, "that are sums"), ({"hessian": "fisher"}, "power of residuals")],
 )
 def test_approximations_that_a_loss_does_not_have(options, text):
-    problem = fejer.SmoothComposite.random(loss="softmax")
+    problem = fejer.SmoothComposite.random(loss="logsumexp")
     with pytest.raises(fejer.MethodError, match=text):
         fejer.minimize(problem, method="gns", options=options)
     with pytest.raises(fejer.MethodError, match="no hess"):
@@ -207,8 +207,57 @@ def test_sampled_hessians_are_those_of_their_rows(store):
         weights = (q * (1 - q))[rows] / rows.size
         return (A[rows].T * weights) @ A[rows] + 0.1 * np.eye(4)
 
-    some, spaced, every = np.sort(rng.choice(900, 80)), np.arange(0, 900, 11), np.arange(900)
+    some, spaced, every = np.sort(rng.choice(900, 80)), spaced_rows(900, 11), np.arange(900)
+    assert (spaced // 11 == np.arange(82)).all() and np.unique(spaced % 11).size > 5
     np.testing.assert_allclose(at.hessian("sketch", some), expected(some), rtol=1e-5)
     np.testing.assert_allclose(at.spaced_hessian(20), expected(spaced), rtol=1e-5)
     np.testing.assert_allclose(at.hessian("single"), expected(every), rtol=1e-5)
     np.testing.assert_allclose(at.hessian("exact"), expected(every), rtol=1e-12)
+
+
+def test_sampled_softmax_hessians_are_those_of_their_rows():
+    problem = fejer.SmoothComposite.random(500, 4, loss="softmax", seed=1)
+    x = 0.3 * np.random.default_rng(0).standard_normal(problem.size)
+    rows = np.sort(np.random.default_rng(1).choice(500, 60, replace=False))
+    rows[0] = np.flatnonzero(problem.y == 2)[0]  # all classes are there
+    part = problem.replace(A=problem.A.toarray()[rows], y=problem.y[rows])
+    found = problem.oracle(x).hessian("sketch", rows)
+    np.testing.assert_allclose(found, part.oracle(x).hessian("exact"), rtol=1e-9, atol=1e-12)
+    options = {"hessian": "sketch"}
+    result = fejer.minimize(problem, method="gns", options=options, tol=1e-8)
+    exact = fejer.minimize(problem, method="gns", tol=1e-8)
+    assert result.success and result.fun == pytest.approx(exact.fun, abs=1e-12)
+
+
+def test_secant_updates_keep_positive_matrices_positive():
+    from fejer.solvers.general.gns import _secant
+
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        M, h, y = rng.standard_normal((6, 6)), rng.standard_normal(6), rng.standard_normal(6)
+        H = M @ M.T + 1e-3 * np.eye(6)
+        new = _secant(H, h, y)
+        if y @ h > 0:
+            np.testing.assert_allclose(new @ h, y, rtol=1e-9, atol=1e-9)
+            assert np.linalg.eigvalsh(new).min() > 0
+        else:
+            assert new is H
+
+
+def test_one_whole_hessian_follows_the_sketches():
+    problem = fejer.SmoothComposite.random(4000, 12)
+    kinds = []
+
+    class Watched(type(problem.evaluate(problem.initial_point()))):
+        def hessian(self, approximation, rows=None):
+            kinds.append(approximation)
+            return super().hessian(approximation, rows)
+
+    class Problem(fejer.SmoothComposite):
+        def evaluate(self, x):
+            return Watched(self, x.copy())
+
+    watched = Problem(problem.A, problem.y, l2=problem.l2)
+    result = fejer.minimize(watched, method="gns", tol=1e-10)
+    assert result.success and 1 <= kinds.count("single") <= 2
+    assert result.work <= 12
