@@ -13,7 +13,12 @@ SUITE = Suite(
     ),
     contenders=(
         Contender("self-tuning", LONG, "self-tuning, affine gates"),
-        Contender("self-tuning", {**LONG, "gate": "exact"}, "self-tuning, exact gates"),
+        Contender(
+            "self-tuning",
+            {**LONG, "gate": "exact", "mirrored": True},
+            "self-tuning, exact gates",
+            ("RidgeBilevel",),
+        ),
         Contender("bo-rep", {"steps": 4000}),
         Contender("soba", {"steps": 4000}),
         Contender("hoag"),

@@ -25,7 +25,7 @@ from ._assessment import Assessment, norm
 if TYPE_CHECKING:
     from ._lower_level import LowerLevel
 
-__all__ = ["around", "shortest"]
+__all__ = ["around", "beside", "shortest"]
 
 RADIUS = 1e-8  # of the walk, in x
 MOST = 8  # pieces that may meet, beyond one for each coordinate up to this
@@ -62,6 +62,31 @@ def shortest(G: Array) -> Array:
     return np.asarray(u / total) if total > 0 else np.eye(len(G))[0]
 
 
+def beside(problem: LowerLevel, x: Array, y: Array) -> tuple[Array, Assessment] | None:
+    """Look for a point within `RADIUS` of x that lies on one piece: x itself may lie on a kink.
+
+    Parameters
+    ----------
+    problem : LowerLevel
+        The problem.
+    x : array
+        The point, inside the box.
+    y : array
+        An approximate lower solution.
+
+    Returns
+    -------
+    tuple or None
+        The point, and what is known there in the coordinates t; None if none was found.
+    """
+    for step in RADIUS * np.vstack([np.eye(x.size), -np.eye(x.size)])[: 2 * MOST]:
+        point = problem.project(x + step)[0]
+        a = problem.assess(point, problem.lower_solution(point, 1e-14, y), chart=True)
+        if math.isfinite(a.error):
+            return point, a
+    return None
+
+
 def around(
     problem: LowerLevel,
     x: Array,
@@ -79,7 +104,7 @@ def around(
     x : array
         The point, inside the box.
     a : Assessment
-        What is known there, in the coordinates t.
+        What is known there, or within the same radius, in the coordinates t.
     unit : float
         Unit of the certificate.
     value : float

@@ -14,7 +14,7 @@ from fejer.problem import witness_array
 
 from ._assessment import Assessment, norm
 from ._bound import Local, bounded, corrected, look
-from ._kinks import around
+from ._kinks import around, beside
 from ._oracles import Oracles
 
 __all__ = ["LowerLevel"]
@@ -225,9 +225,13 @@ class LowerLevel(Oracles):
             key=lambda pair: pair[0] if pair[0] == pair[0] else math.inf,
         )
         value, unit, parts, a = best
+        point, known = inside, a
+        if self.kinks and not math.isfinite(value):
+            point, known = beside(self, inside, a.y) or (point, known)
+            value, unit, parts, _ = self._judged(point, known, outside)
         if self.kinks and math.isfinite(value):
-            value, parts = around(self, inside, a, unit, value, parts)
-        flat = self.assess(inside, a.y, adjoint=a.adjoint, allowed=POLISH)
+            value, parts = around(self, inside, known, unit, value, parts)
+        flat = self.assess(point, known.y, adjoint=known.adjoint, allowed=POLISH)
         lower, upper = self.box()
         step = norm(np.clip(-flat.gradient, lower - inside, upper - inside))
         details = {

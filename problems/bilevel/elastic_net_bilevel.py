@@ -79,8 +79,9 @@ class ElasticNetBilevel(ElasticLower):
     Memory: the data as a dense matrix.
 
     Pitfalls: Phi has many pieces and local minima, one of them often without any coefficient: start
-    from several points. With one logarithm the methods find a kink by halving; where two logarithms
-    are chosen they may zigzag along a kink, and end without a certificate.
+    from several points. With one logarithm the methods find a kink by halving; where two are chosen
+    `hoag` goes along kinks, while `maid` may zigzag between their sides and end without a
+    certificate.
 
     References
     ----------

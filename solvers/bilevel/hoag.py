@@ -13,7 +13,7 @@ from fejer.method import Method, Rate, Start, State, option, register
 from fejer.problem import witness_array
 from fejer.problems.bilevel._assessment import norm
 from fejer.problems.bilevel._lower_level import LowerLevel
-from fejer.solvers.bilevel import _lower
+from fejer.solvers.bilevel import _lower, _valley
 
 __all__ = ["Hoag"]
 
@@ -22,6 +22,7 @@ DESCENT = 1e-4  # share of L i^2 that an accepted step must gain
 SLACK = 0.25  # the constant C of the acceptance rule
 FINEST = 1e-15
 LARGEST = 1e200
+GAIN = 0.1  # the same share as DESCENT, next to kinks
 
 
 @dataclass
@@ -42,6 +43,8 @@ class HoagState(State):
         The next point.
     lower : LowerState
         The lower level at the trial point.
+    valley : Valley or None
+        Kinks nearby, where the objective has some.
     increases, decreases : int
         Times that the step was halved and made longer.
     again : bool
@@ -60,6 +63,7 @@ class HoagState(State):
     factor: float
     trial: Array
     lower: _lower.LowerState
+    valley: _valley.Valley | None = None
     increases: int = 0
     decreases: int = 0
     again: bool = False
@@ -88,6 +92,9 @@ class Hoag(Method):
     ``F_k >= 1.2 F``, staying at x_k. No convex function passes that first test without the slack,
     so that steps stay short once they were; growth below the factor passes while L shrinks, and
     the iteration can diverge. It is here for comparison.
+
+    Where the lower level has kinks, Phi has, too: lower levels are solved to rounding then, steps
+    that gain ``0.1 L i^2`` are accepted, and after a kink was met the next step goes along it.
 
     Tolerances are relative: of the lower gradient to its norm at the problem's initial point, of
     the adjoint system to its right-hand side, of F to its value at the trivial lower solution.
@@ -168,7 +175,8 @@ class Hoag(Method):
         y = witness_array(start.witness, "y", problem.lower_size)
         y = problem.lower_start() if y is None else y
         lower = _lower.reset(problem, _lower.choose(problem, self.inner), x, y)
-        _lower.aim(problem, lower, x, self.eps0 * prep[0])
+        kinks = problem.nonsmooth and self.rule == "mended"
+        _lower.aim(problem, lower, x, (FINEST if kinks else self.eps0) * prep[0])
         while not _lower.solve(problem, lower, SLICE):
             pass
         zero = np.zeros(problem.lower_size)
@@ -176,6 +184,9 @@ class Hoag(Method):
         self._settle(problem, prep, state, self.eps0)
         size = norm(state.gradient)
         state.curvature = size / math.sqrt(x.size) or 1.0
+        if kinks:
+            empty = np.zeros((0, x.size))
+            state.valley = _valley.Valley(empty, np.zeros_like(x), state.curvature)
         self._propose(problem, prep, state)
         return state
 
@@ -208,6 +219,9 @@ class Hoag(Method):
         state.work += 1 + state.lower.work
         state.lower.work = 0
         moved = norm(state.trial - state.x)
+        if state.valley is not None:
+            self._at_kinks(problem, prep, state, state.valley, value)
+            return
         allowed = state.value + SLACK * eps * prep[1] + state.allowance * (SLACK + 1) * moved
         published = self.rule == "published"
         square = state.curvature * moved * moved
@@ -230,6 +244,28 @@ class Hoag(Method):
         state.x = state.trial.copy()
         self._settle(problem, prep, state, eps)
 
+    def _at_kinks(
+        self,
+        problem: LowerLevel,
+        prep: Any,
+        state: HoagState,
+        valley: _valley.Valley,
+        value: float,
+    ) -> None:
+        moved = norm(state.trial - state.x)
+        curvature = valley.curvature if valley.along else state.curvature
+        base = state.x, state.y, state.adjoint, state.gradient, state.value, state.allowance
+        state.x = state.trial.copy()
+        self._settle(problem, prep, state, FINEST)
+        if value <= base[4] - GAIN * curvature * moved * moved:
+            state.curvature = _valley.accepted(valley, state.curvature, base[3])
+            state.decreases += 1
+            return
+        end = state.gradient
+        state.x, state.y, state.adjoint, state.gradient, state.value, state.allowance = base
+        state.curvature = _valley.refused(valley, state.curvature, state.gradient, end)
+        state.increases += 1
+
     def _settle(self, problem: LowerLevel, prep: Any, state: HoagState, eps: float) -> None:
         """Make the trial point, whose lower level is solved, the base point."""
         state.y = state.lower.y.copy()
@@ -244,12 +280,23 @@ class Hoag(Method):
 
     def _propose(self, problem: LowerLevel, prep: Any, state: HoagState) -> None:
         """Choose the next trial point and start on its lower level."""
-        eps = self._tolerance(state, state.nit + 1)
+        valley = state.valley
+        eps = FINEST if valley is not None else self._tolerance(state, state.nit + 1)
         if state.again:
             state.trial = state.x.copy()
-        else:
+        elif valley is None:
             state.trial = problem.project(state.x - state.gradient / state.curvature)[0]
+        else:
+            state.trial = self._near_kinks(problem, state, valley)
         still = not state.again and np.array_equal(state.trial, state.x)
         state.finished = bool((still and eps <= 16 * FINEST) or not np.isfinite(state.trial).all())
         if not state.finished:
             _lower.aim(problem, state.lower, state.trial, eps * prep[0])
+
+    def _near_kinks(self, problem: LowerLevel, state: HoagState, valley: _valley.Valley) -> Array:
+        while True:
+            curvature = valley.curvature if valley.along else state.curvature
+            step = _valley.direction(valley, state.gradient) / curvature
+            trial = problem.project(state.x - step)[0]
+            if not np.array_equal(trial, state.x) or not _valley.enters(valley):
+                return trial

