@@ -241,10 +241,13 @@ class ConstrainedForm(Problem):
         name = "h" if len(h) else "u"
         return Polyhedron(rows, levels, np.concatenate([equality, none]), *self.box, name)
 
-    def project(self, w: Array) -> Array:
-        """Return the nearest point of C, which satisfies all constraints of both levels."""
+    def project(self, w: Array, near: Array | None = None) -> Array:
+        """Return the nearest point of C, which satisfies all constraints of both levels.
+
+        A point of C ``near`` it, if one is given, is where active rows are looked for first.
+        """
         if self.project_C is None:
-            return self.polyhedron.project(w)
+            return self.polyhedron.project(w, near)
         answer = oracle.call(self.project_C, *self.parts(w))
         if not isinstance(answer, tuple | list) or len(answer) != 2:
             raise OracleError(f"project_C: expected a pair (x, y), got {answer!r:.80}")

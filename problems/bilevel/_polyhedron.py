@@ -9,13 +9,14 @@ import numpy as np
 from fejer.errors import ProblemError, missing
 from fejer.evidence import Array
 
+from ._shortest import shortest
 from ._stationarity import Mask
 
 __all__ = ["Polyhedron"]
 
-FEW = 200  # rows up to which the least-distance problem is solved by non-negative least squares
+LARGEST = 10_000_000  # rows times columns up to which they are kept as one dense matrix
 RANK = 1e-12  # relative singular value below which a row depends on the others
-EMPTY_SET = 1e-8  # residual of the least-distance problem that proves the set empty
+TOUCHING = 1e-9  # slack of rows that are taken to be active at a neighbour
 MOST_NEWTON = 100
 
 
@@ -38,13 +39,10 @@ class Polyhedron:
     Notes
     -----
     What projects depends on the rows: an orthonormal basis of them where all are equations and
-    nothing is bounded; non-negative least squares [1]_ for up to 200 inequalities and bounds;
-    Newton's method in the other variables where each inequality has a slack variable of its own;
-    Clarabel, through cvxpy, for all else. Columns without an entry are clipped.
-
-    References
-    ----------
-    .. [1] Lawson and Hanson (1974), Solving Least Squares Problems, chapter 23.
+    nothing is bounded; Newton's method in the other variables where each inequality has a slack
+    variable of its own; active rows, guessed from a neighbour or found by non-negative least
+    squares, for all else. Clarabel, through cvxpy, answers where these cycle, and where rows and
+    bounds times columns are more than 10^7. Columns without an entry are clipped.
     """
 
     def __init__(
@@ -73,7 +71,8 @@ class Polyhedron:
         if slack is not None and self.A.shape[0] > 20:
             self.kind, self.slack = "slacks", slack
             return
-        self.kind = "rows" if self.A.shape[0] + self.bounds <= FEW else "cone"
+        count = self.A.shape[0] + self.bounds
+        self.kind = "rows" if count * self.used.size <= LARGEST else "cone"
         if self.kind == "rows":
             unit = np.eye(self.used.size)
             rows = np.vstack([self.A, unit[bounded_above], -unit[bounded_below]])
@@ -114,13 +113,15 @@ class Polyhedron:
         others = np.setdiff1d(np.arange(self.A.shape[1]), where)
         return where, others, coefficient
 
-    def project(self, w: Array) -> Array:
+    def project(self, w: Array, near: Array | None = None) -> Array:
         """Return the nearest point.
 
         Parameters
         ----------
         w : array, shape (N,)
             The point.
+        near : array, shape (N,), optional
+            A point of the set whose active rows are probably those of the answer.
 
         Returns
         -------
@@ -136,7 +137,7 @@ class Polyhedron:
             v = w[self.used]
             v = v - self.basis.T @ (self.basis @ v - self.level)
             if self.kind == "rows":
-                v = self._least_distance(v)
+                v = self._least_distance(v, None if near is None else near[self.used])
             elif self.kind == "slacks":
                 v = self._newton(v)
             elif self.kind == "cone":
@@ -144,35 +145,23 @@ class Polyhedron:
             w[self.used] = np.clip(v, self.lower[self.used], self.upper[self.used])
         return w
 
-    def _least_distance(self, v: Array) -> Array:
+    def _least_distance(self, v: Array, near: Array | None) -> Array:
         """Move a point that satisfies the equations to the nearest one that satisfies all."""
-        from scipy.optimize import nnls
-
         room = self.limit - self.rows @ v
         slack = 1e-12 * (1.0 + float(np.abs(v).max()))
         if (room[~self.free] < -1e3 * slack).any():
             raise self._empty()
-        room = room[self.free] / self.size
-        violation = float(-room.min(initial=0.0))
-        if violation <= 0.0:
-            return v
-        E = np.vstack([-self.inside.T, -room / violation])
-        target = np.zeros(E.shape[0])
-        target[-1] = 1.0
+        guess = None
+        if near is not None:
+            left = (self.limit - self.rows @ near)[self.free] / self.size
+            guess = np.flatnonzero(left <= TOUCHING * (1.0 + float(np.abs(near).max())))
         try:
-            u = nnls(E, target, maxiter=30 * E.shape[1])[0]
+            d = shortest(self.inside, room[self.free] / self.size, slack, guess)
         except RuntimeError:  # it cycles: an interior-point method answers
             return self._conic(v)
-        r = E @ u - target
-        if np.linalg.norm(r) <= EMPTY_SET:
+        if d is None:
             raise self._empty()
-        step = -violation * r[:-1] / r[-1]
-        # Once more with the active rows alone: they hold to rounding then.
-        active = u > 0
-        exact = np.linalg.lstsq(self.inside[active], room[active], rcond=RANK)[0]
-        if (self.inside @ exact - room).max() <= slack:
-            step = exact
-        return v + step
+        return v + d
 
     def _newton(self, v: Array) -> Array:
         """Eliminate the slacks: a piecewise quadratic function of the other variables."""
@@ -213,7 +202,7 @@ class Polyhedron:
         try:
             import cvxpy
         except ImportError:
-            text = f"projections onto more than {FEW} rows and bounds"
+            text = "projections onto so many rows and bounds"
             raise missing("cvxpy", text, "oracle") from None
         cp: Any = cvxpy
         d = cp.Variable(v.size)

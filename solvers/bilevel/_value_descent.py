@@ -187,7 +187,7 @@ def descend(prep: Saddle, state: Descent, c: float) -> float:
     w, theta = state.w, (1 + math.sqrt(1 + 4 * state.theta**2)) / 2
     if momentum and state.theta > 1:
         # Merits compare points of C alone: outside, F/c + f - v has no lower bound.
-        w = problem.project(w + (state.theta - 1) / theta * (w - state.before))
+        w = problem.project(w + (state.theta - 1) / theta * (w - state.before), state.w)
         state.work += 1
     t, l, slope, made = _saddle(prep, state, w)
     fun, low = problem.upper_value(w) / c, problem.lower_value(w)
@@ -218,7 +218,7 @@ def descend(prep: Saddle, state: Descent, c: float) -> float:
     state.outer *= FADE if momentum else 1.0
     for _ in range(MOST_TRIALS):
         step = state.outer + 1 / prep.gamma1
-        image = problem.project(w - d / step)
+        image = problem.project(w - d / step, w)
         moved = image - w
         bound = fun + low + ascent @ moved + 0.5 * state.outer * float(moved @ moved)
         state.work += 1
@@ -246,7 +246,7 @@ def descend(prep: Saddle, state: Descent, c: float) -> float:
         state.memory.clear()
     state.kept_w, state.kept_t, state.kept_z, state.kept = image, t, z, True
     after = state.memory.step(here, np.append(image, z), regularization=1e-12)
-    state.w, state.z = problem.project(after[: w.size]), prep.bounded(after[w.size :])
+    state.w, state.z = problem.project(after[: w.size], image), prep.bounded(after[w.size :])
     state.work += 1
     return residual
 

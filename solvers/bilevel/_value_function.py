@@ -196,7 +196,7 @@ class Saddle:
         w, t, l, z = self.split(u)
         t, l = self.inner(w, t, l, z, steps[0])
         d, d_z = self.descent(w, t, l, z, c)
-        w = self.problem.project(w - steps[1] * d)
+        w = self.problem.project(w - steps[1] * d, w)
         return np.concatenate([w, t, l, self.bounded(z - steps[2] * d_z)])
 
     def answer(self, at: Array, z: Array) -> Array:

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import lsq_linear
+from scipy.optimize import lsq_linear, nnls
 
 import fejer
+from fejer.problems.bilevel import _polyhedron
 from fejer.problems.bilevel._constrained_example import ConstrainedExample
 from fejer.problems.bilevel._polyhedron import Polyhedron
+from fejer.problems.bilevel._shortest import shortest
 from tests.bilevel.twin_constrained import DISC
 
 FIELDS = ConstrainedExample.draw(2, 3, 2, 0)
@@ -38,7 +40,8 @@ def by_cvxpy(G, h, equality, lower, upper, w):
         (5, 0, False, "rows"),
         (6, 2, True, "rows"),
         (4, 2, False, "rows"),
-        (230, 0, False, "cone"),
+        (230, 0, False, "rows"),
+        (400, 2, True, "rows"),
         (0, 0, True, ""),
     ],
 )
@@ -55,13 +58,76 @@ def test_projection_is_the_nearest_point(rows, equations, bounds, kind):
     for size in (0.1, 1.0, 100.0):
         w = inner + size * rng.standard_normal(N)
         p = made.project(w)
-        close = 1e-6 if kind == "cone" else 1e-9
+        close = 1e-9
         if rows:
             assert np.max((G @ p - h)[~equality], initial=0) <= close * (1 + size)
             assert np.abs((G @ p - h)[equality]).max(initial=0) <= close
         assert ((lower <= p) & (p <= upper)).all()
         np.testing.assert_allclose(p, by_cvxpy(G, h, equality, lower, upper, w), atol=1e-6 * size)
         np.testing.assert_allclose(made.project(p), p, atol=close * (1 + size))
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.1, 3.0])
+def test_a_neighbour_changes_no_projection(size):
+    """A walk in small and large steps: guesses that are right, nearly right and wrong."""
+    rng = np.random.default_rng(8)
+    N, k = 30, 260
+    G, inner = rng.standard_normal((k, N)), rng.uniform(-0.5, 0.5, N)
+    h = G @ inner + rng.uniform(0, 0.3, k)
+    h[40:60] = (G @ inner + 0.1)[40:60]
+    G[50:60], h[50:60] = 2 * G[40:50], 2 * h[40:50]  # the same rows twice
+    made = Polyhedron(
+        G, h, np.zeros(k, dtype=bool), np.full(N, -0.8), np.append(np.full(9, 0.6), [np.inf] * 21)
+    )
+    near = made.project(inner + rng.standard_normal(N))
+    for _ in range(12):
+        w = near + size * rng.standard_normal(N)
+        alone, helped = made.project(w), made.project(w, near)
+        np.testing.assert_allclose(alone, helped, atol=1e-12 * (1 + size))
+        assert np.max(G @ helped - h) <= 1e-11
+        assert (made.project(w, near) == helped).all()
+        wrong = made.project(w, inner + 10 * rng.standard_normal(N))
+        np.testing.assert_allclose(alone, wrong, atol=1e-11 * (1 + size))
+        near = helped
+
+
+def test_shortest_vectors():
+    """Optimality conditions, dependent rows, sets without a point."""
+    rng = np.random.default_rng(2)
+    for k in range(20):
+        A = rng.standard_normal((12, 5))
+        A /= np.linalg.norm(A, axis=1)[:, None]
+        room = A @ rng.standard_normal(5) + rng.uniform(0, 0.2, 12)
+        for guess in (None, np.arange(k % 5), np.arange(12)):
+            d = shortest(A, room, 1e-12, guess)
+            assert np.max(A @ d - room) <= 1e-12
+            active = np.abs(A @ d - room) <= 1e-10
+            l = nnls(A[active].T, -d)[1] if active.any() else np.linalg.norm(d)
+            assert l < 1e-10
+    A = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
+    assert shortest(A, np.array([-1.0, 0.5, 0.0]), 1e-12) is None
+    assert shortest(A, np.array([-1.0, 0.5, 0.0]), 1e-12, np.array([0, 1])) is None
+    np.testing.assert_allclose(shortest(A, np.array([-1.0, 1.0, 0.0]), 1e-12), [-1.0, 0.0])
+
+
+def test_an_interior_point_method_answers_where_the_others_cannot(monkeypatch):
+    rng = np.random.default_rng(3)
+    G, none = rng.standard_normal((40, 6)), np.zeros(40, dtype=bool)
+    wide = np.full(6, np.inf)
+    w = rng.standard_normal(6)
+    exact = Polyhedron(G, np.full(40, 0.1), none, -wide, wide).project(w)
+
+    def cycling(*args, **kwargs):
+        raise RuntimeError("cycles")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scipy.optimize.nnls", cycling)
+        other = Polyhedron(G, np.full(40, 0.1), none, -wide, wide).project(w)
+    np.testing.assert_allclose(other, exact, atol=1e-6)
+    monkeypatch.setattr(_polyhedron, "LARGEST", 10)
+    made = Polyhedron(G, np.full(40, 0.1), none, -wide, wide)
+    assert made.kind == "cone"
+    np.testing.assert_allclose(made.project(w), exact, atol=1e-6)
 
 
 def test_projection_with_a_slack_in_each_row():
