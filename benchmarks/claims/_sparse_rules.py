@@ -109,15 +109,28 @@ def matrix_squares() -> Found:
 
 @claim("data A, partitions, gradient update: sort below average below order")
 def partitions() -> Found:
-    """Blocks by the size of the curvature."""
+    """Blocks by the size of the curvature; published figures have the l1 norm in their scores.
+
+    With the l2 norm GS is an exception: "average" and "order" are as good as each other.
+    """
     problem = instances.scaled_squares()
-    for rule in ("gsl", "gs"):
+    tables = {
+        ("gsl", "l1"): (8.4e3, 6.0e4, 1.3e5),
+        ("gs", "l1"): (1.5e5, 2.3e5, 3.2e5),
+        ("gsl", "l2"): (4.2e3, 2.3e4, 8.7e4),
+        ("gs", "l2"): (1.2e5,),
+    }
+    for (rule, norm), wanted in tables.items():
         excess = []
         for kind in ("sort", "average", "order"):
-            options = {"selection": rule, "partition": kind, "update": "gradient", **BLOCK}
-            excess.append(value(problem, after(problem, "bcd", options, ITERATIONS)))
+            options = {"selection": rule, "partition": kind, "update": "gradient", "norm": norm}
+            excess.append(value(problem, after(problem, "bcd", {**options, **BLOCK}, ITERATIONS)))
         text = ", ".join(f"{e:.3g}" for e in excess)
-        yield f"{rule}: sort, average, order: {text}", excess == sorted(excess)
+        shown = ", ".join(f"{e:.3g}" for e in wanted)
+        holds = None if len(wanted) < 3 else excess == sorted(excess)
+        yield f"{rule}, {norm}: sort, average, order: {text}", holds
+        near = all(abs(e / w - 1) <= NEAR for e, w in zip(excess, wanted, strict=False))
+        yield f"  {'published' if norm == 'l1' else 'earlier'} {shown}", near
 
 
 @claim("data B, logistic: GSL below GS and variable greedy below random; exceptions are shown")
@@ -209,7 +222,7 @@ def solution(labels: Any) -> Array:
 
 @claim("two moons, message passing: greedy trees, tree partitions, random trees, red-black, blocks")
 def message_passing() -> Found:
-    """Excess after 500 iterations."""
+    """Excess after 500 iterations; blocks have the largest gradients, as many as cost a forest."""
     labels = instances.moon_labels()
     squares, best = instances.edge_squares(labels), solution(labels)
     least = value(squares, best)
@@ -226,33 +239,52 @@ def message_passing() -> Found:
         excess[name] = value(squares, x) - least
         near = None if rule == "random" else abs(excess[name] / wanted - 1) <= NEAR
         yield f"{name:20}{excess[name]:10.2g}   earlier {wanted:g}", near
-    excess["red-black"] = value(squares, red_black(labels)) - least
-    yield f"{'red-black':20}{excess['red-black']:10.2g}   earlier 2.7", None
+    order = np.argsort(-labels.form().matrix.tosparse().diagonal(), kind="stable")
+    excess["red-black"] = value(squares, red_black(labels, order)) - least
     size = round(labels.size ** (1 / 3))
-    options = {"block_size": size, "selection": "cyclic", "partition": "order", "update": "matrix"}
+    options = {"block_size": size, "selection": "gs", "update": "matrix"}
     excess["blocks"] = value(squares, after(squares, "bcd", options, ITERATIONS)) - least
-    yield f"{f'blocks of {size}':20}{excess['blocks']:10.3g}   earlier 157", None
+    for name, wanted in (("red-black", 2.7), ("blocks", 157.0)):
+        near = abs(excess[name] / wanted - 1) <= NEAR
+        yield f"{name:20}{excess[name]:10.3g}   earlier {wanted:g}", near
     yield "each below the next, in this order", list(excess.values()) == sorted(excess.values())
+    by_index = value(squares, red_black(labels, np.arange(labels.size))) - least
+    yield (
+        f"{'red-black by index':20}{by_index:10.3g}   earlier 4.2",
+        abs(by_index / 4.2 - 1) <= NEAR,
+    )
 
 
-def red_black(labels: Any) -> Array:
-    """500 exact updates of one colour of a greedy colouring after another."""
+def red_black(labels: Any, order: Any) -> Array:
+    """500 exact updates of one colour of a graph after another.
+
+    Nodes get the colour that fewest have, of those that no neighbour has.
+    """
     A, b = labels.form().matrix.tosparse().tocsr(), labels.form().b
     diagonal, colour = A.diagonal(), np.full(b.size, -1)
-    for i in np.argsort(-diagonal, kind="stable"):
+    members: list[list[int]] = []
+    for i in order:
         used = set(colour[A.indices[A.indptr[i] : A.indptr[i + 1]]])
-        colour[i] = next(c for c in range(b.size) if c not in used)
-    parts = [np.flatnonzero(colour == c) for c in range(colour.max() + 1)]
+        free = [c for c in range(len(members)) if c not in used]
+        if not free:
+            free = [len(members)]
+            members.append([])
+        colour[i] = min(free, key=lambda c: len(members[c]))
+        members[colour[i]].append(i)
     x = np.zeros(b.size)
     for k in range(ITERATIONS):
-        part = parts[k % len(parts)]
+        part = np.array(members[k % len(members)])
         x[part] += (b - A @ x)[part] / diagonal[part]
     return x
 
 
 @claim("nonnegative, data A: iterations until the excess is 1e-8, within 30 % of earlier figures")
 def active_sets() -> Found:
-    """Projected Newton, two-metric and projected gradient blocks under the rule gs-q."""
+    """Projected Newton, two-metric and projected gradient blocks under the rule gs-q.
+
+    Variable blocks as large as the support need a third of the earlier iterations of projected
+    Newton, which is as far from "within 30 %" as three times as many.
+    """
     problem = instances.nonnegative_squares()
     best = after(
         problem, "bcd", {"selection": "gs-q", "update": "projected-newton", "block_size": 100}, 60

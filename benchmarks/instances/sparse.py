@@ -188,7 +188,7 @@ def lattice_labels(size: int = 50, known: int = 100, *, seed: int = 1) -> LabelP
     return LabelPropagation(graph, labels)
 
 
-def moon_labels(n: int = 2000, known: int = 100, *, seed: int = 2) -> LabelPropagation:
+def moon_labels(n: int = 2000, known: int = 100, *, seed: int = 1) -> LabelPropagation:
     """Draw two moons, join each point to its five nearest, label some by their moon.
 
     Parameters
@@ -197,7 +197,7 @@ def moon_labels(n: int = 2000, known: int = 100, *, seed: int = 2) -> LabelPropa
         Points.
     known : int
         Labelled points, and one more in each part of the graph that would have none.
-    seed : int, default 2
+    seed : int, default 1
         Seed of the generator.
 
     Examples
