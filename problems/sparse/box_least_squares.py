@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fejer.evidence import EMPTY, Array, Certificate
+from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
-from fejer.problem import Problem, as_number
-from fejer.problems.forms import Blockwise, LinearForm
+from fejer.problem import as_number
+from fejer.problems.forms import LinearForm
 
 from ._checks import as_bound, as_data, as_scale, check_order, spread
 from ._design import frozen
+from ._linear_models import LinearModel
 from ._squares import Squares
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ __all__ = ["BoxLeastSquares"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BoxLeastSquares(Blockwise, Problem):
+class BoxLeastSquares(LinearModel):
     """Least squares over a box, nonnegative least squares by default.
 
     ``min over w of 1/2 ||X w - y||^2 + lam sum_j |w_j|``, ``lower <= w <= upper``.
@@ -82,7 +81,7 @@ class BoxLeastSquares(Blockwise, Problem):
     upper: float | Array = np.inf
     scale: str = "sum"
 
-    views = ("support", "coef", "intercept")
+    _judge_class = Squares
 
     def __post_init__(self) -> None:
         X, y = as_data(self.X, self.y)
@@ -99,15 +98,6 @@ class BoxLeastSquares(Blockwise, Problem):
         )
         check_order(spread(self.lower, 0.0, p), spread(self.upper, 0.0, p))
 
-    @property
-    def _per(self) -> float:
-        """What "mean" divides the loss by."""
-        return 1.0 if self.scale == "sum" else float(self.X.shape[0])
-
-    def form(self) -> LinearForm:
-        """Return the problem in its standard form, in the scaling "sum"."""
-        return self.fact("form", _FIELDS, self._form)  # type: ignore[no-any-return]
-
     def _form(self) -> LinearForm:
         p = self.X.shape[1]
         return LinearForm(
@@ -120,22 +110,13 @@ class BoxLeastSquares(Blockwise, Problem):
             upper=frozen(spread(self.upper, np.inf, p)),
         )
 
-    def _squares(self) -> Squares:
-        return self.fact(  # type: ignore[no-any-return]
-            "squares", _FIELDS, lambda: Squares(self.form(), self._per)
-        )
-
     def initial_point(self) -> Array:
         """Return 0, projected on the box."""
-        return np.array(self._squares().start)
-
-    def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
-        """Judge ``x`` by a duality gap; no witness is needed, and none is looked at."""
-        return self._squares().certificate(x)
+        return np.array(self._judge().start)
 
     def lam_max(self) -> float:
         """Return the smallest ``lam`` for which 0, projected on the box, is the solution."""
-        squares = self._squares()
+        squares = self._judge()
         form, at, c = squares.form, squares.start, squares.null_corr
         up = np.where((at < form.upper) & (at >= 0.0), c, 0.0)
         down = np.where((at > form.lower) & (at <= 0.0), -c, 0.0)
@@ -144,28 +125,6 @@ class BoxLeastSquares(Blockwise, Problem):
     def auto(self) -> tuple[str, ...]:
         """Return working sets by Newton, then coordinate descent."""
         return ("working-set-newton", "bcd", "fista")
-
-    @property
-    def unit(self) -> int:
-        """Units of work in one pass: one for each column."""
-        return self.X.shape[1]
-
-    @property
-    def judge_units(self) -> int:
-        """Two passes; without a penalty the decomposition too."""
-        return 2 * self.unit * (1 if self.lam > 0 else 1 + min(self.X.shape) // 16)
-
-    def coef(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:
-        """Return w."""
-        return x
-
-    def support(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> NDArray[np.intp]:
-        """Return the indices of the nonzero entries."""
-        return np.flatnonzero(x)
-
-    def intercept(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> float:
-        """Return 0: no constant is fitted."""
-        return 0.0
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return the same problem as a cvxpy model."""
@@ -199,6 +158,3 @@ class BoxLeastSquares(Blockwise, Problem):
         X = np.asfortranarray(rng.standard_normal((n, p)))
         y = X @ rng.standard_normal(p) + 0.3 * rng.standard_normal(n)
         return cls(X, y, lam, lower, upper)
-
-
-_FIELDS = tuple(field.name for field in fields(BoxLeastSquares))

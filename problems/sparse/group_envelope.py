@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -15,11 +15,12 @@ from fejer.evidence import EMPTY, Array, Certificate, failed
 from fejer.numerics.groups import group_labels
 from fejer.numerics.matrix import Matrix
 from fejer.numerics.prox import GroupEnvelope as Envelope
-from fejer.problem import Problem, as_number
-from fejer.problems.forms import Blockwise, LinearForm
+from fejer.problem import as_number
+from fejer.problems.forms import LinearForm
 
 from ._checks import as_data, as_groups, as_scale, as_weights
 from ._design import frozen
+from ._linear_models import LinearModel
 from ._squares import FOUR_U
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Selected(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GroupEnvelope(Blockwise, Problem):
+class GroupEnvelope(LinearModel):
     """Least squares with the weighted group-sparse envelope.
 
     ``min over w of 1/2 ||y - X w||^2 + lam S_k(w)``, S_k the convex envelope of ``1/2 sum_g
@@ -127,11 +128,6 @@ class GroupEnvelope(Blockwise, Problem):
         )
 
     @property
-    def _per(self) -> float:
-        """What "mean" divides the loss by."""
-        return 1.0 if self.scale == "sum" else float(self.X.shape[0])
-
-    @property
     def _weights(self) -> Array:
         return np.ones(int(self.groups.max()) + 1) if self.weights is None else self.weights
 
@@ -142,10 +138,6 @@ class GroupEnvelope(Blockwise, Problem):
             ("groups", "k", "weights"),
             lambda: Envelope(k=self.k, groups=self.groups, weights=self._weights),
         )
-
-    def form(self) -> LinearForm:
-        """Return the problem in its standard form, in the scaling "sum"."""
-        return self.fact("form", _FIELDS, self._form)  # type: ignore[no-any-return]
 
     def _form(self) -> LinearForm:
         p = self.X.shape[1]
@@ -202,24 +194,6 @@ class GroupEnvelope(Blockwise, Problem):
     def auto(self) -> tuple[str, ...]:
         """Return the accelerated proximal gradient method."""
         return ("fista", "prox-gradient")
-
-    @property
-    def unit(self) -> int:
-        """Units of work in one pass: one for each column."""
-        return self.X.shape[1]
-
-    @property
-    def judge_units(self) -> int:
-        """Two passes."""
-        return 2 * self.unit
-
-    def coef(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:
-        """Return w."""
-        return x
-
-    def support(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> NDArray[np.intp]:
-        """Return the indices of the nonzero coefficients."""
-        return np.flatnonzero(x)
 
     def selected(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Selected:
         """Keep the k groups of the largest ``sqrt(weights_g) ||w_g||`` and fit them again."""
@@ -290,6 +264,3 @@ class GroupEnvelope(Blockwise, Problem):
         noise = rng.standard_normal(n)
         y = y + noise * (np.linalg.norm(y) / (snr * np.linalg.norm(noise)))
         return cls(X, y, size, k, lam, **fields)
-
-
-_FIELDS = tuple(field.name for field in fields(GroupEnvelope))

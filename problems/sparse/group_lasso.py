@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fejer.errors import ProblemError
-from fejer.evidence import EMPTY, Array, Certificate
+from fejer.evidence import Array
 from fejer.numerics.groups import group_labels
 from fejer.numerics.matrix import Matrix
-from fejer.problem import Problem, as_number
-from fejer.problems.forms import Blockwise, LinearForm
+from fejer.problem import as_number
+from fejer.problems.forms import LinearForm
 
 from ._checks import as_data, as_groups, as_labels, as_scale, as_weights
 from ._design import frozen
 from ._grouped import Grouped
+from ._linear_models import LinearModel
 
 if TYPE_CHECKING:
     import cvxpy
@@ -27,7 +27,7 @@ __all__ = ["GroupLasso"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GroupLasso(Blockwise, Problem):
+class GroupLasso(LinearModel):
     """Group lasso and sparse group lasso.
 
     ``min over w of loss(X w; y) + lam sum_g weights_g ||w_g|| + l1 sum_j |w_j|``, the loss ``1/2
@@ -94,7 +94,7 @@ class GroupLasso(Blockwise, Problem):
     weights: Array | None = None
     scale: str = "sum"
 
-    views = ("support", "coef", "intercept")
+    _judge_class = Grouped
 
     def __post_init__(self) -> None:
         X, y = as_data(self.X, self.y)
@@ -112,18 +112,9 @@ class GroupLasso(Blockwise, Problem):
         )
 
     @property
-    def _per(self) -> float:
-        """What "mean" divides the loss by."""
-        return 1.0 if self.scale == "sum" else float(self.X.shape[0])
-
-    @property
     def _weights(self) -> Array:
         sizes = np.sqrt(np.bincount(self.groups))
         return sizes if self.weights is None else self.weights
-
-    def form(self) -> LinearForm:
-        """Return the problem in its standard form, in the scaling "sum"."""
-        return self.fact("form", _FIELDS, self._form)  # type: ignore[no-any-return]
 
     def _form(self) -> LinearForm:
         p = self.X.shape[1]
@@ -139,18 +130,9 @@ class GroupLasso(Blockwise, Problem):
             group_weights=frozen(self.lam * self._per * self._weights),
         )
 
-    def _judge(self) -> Grouped:
-        return self.fact(  # type: ignore[no-any-return]
-            "judge", _FIELDS, lambda: Grouped(self.form(), self._per)
-        )
-
     def initial_point(self) -> Array:
         """Return 0."""
         return np.zeros(self.X.shape[1])
-
-    def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
-        """Judge ``x`` by a duality gap; no witness is needed, and none is looked at."""
-        return self._judge().certificate(x)
 
     def lam_max(self) -> float:
         """Return the smallest ``lam`` for which 0 is the solution."""
@@ -163,27 +145,8 @@ class GroupLasso(Blockwise, Problem):
         return ("group-newton", "bcd", "fista")
 
     @property
-    def unit(self) -> int:
-        """Units of work in one pass: one for each column."""
-        return self.X.shape[1]
-
-    @property
-    def judge_units(self) -> int:
-        """Two passes; without a penalty the decomposition too."""
-        free = self.lam == 0 and self.l1 == 0
-        return 2 * self.unit * (1 + min(self.X.shape) // 16 if free else 1)
-
-    def coef(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:
-        """Return w."""
-        return x
-
-    def support(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> NDArray[np.intp]:
-        """Return the indices of the nonzero coefficients."""
-        return np.flatnonzero(x)
-
-    def intercept(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> float:
-        """Return 0: no constant is fitted."""
-        return 0.0
+    def _free(self) -> bool:
+        return self.lam == 0 and self.l1 == 0
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return the same problem as a cvxpy model; its variable is "w"."""
@@ -234,6 +197,3 @@ class GroupLasso(Blockwise, Problem):
             y = np.where(y > np.median(y), 1.0, -1.0)
         problem = cls(X, y, size, 1.0, **fields)
         return problem.replace(lam=ratio * problem.lam_max())
-
-
-_FIELDS = tuple(field.name for field in fields(GroupLasso))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fejer.errors import ProblemError
-from fejer.evidence import EMPTY, Array, Certificate
+from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
-from fejer.problem import Problem, as_number
-from fejer.problems.forms import Blockwise, LinearForm
+from fejer.problems.forms import LinearForm
 
-from ._checks import as_bound, as_data, as_flag, as_scale, as_weights, check_order, spread
-from ._design import frozen
+from ._checks import as_bound, as_flag, check_order, spread
 from ._instances import random_regression
+from ._linear_models import PenalisedModel
 from ._squares import Squares
 
 if TYPE_CHECKING:
@@ -27,7 +24,7 @@ __all__ = ["Lasso"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Lasso(Blockwise, Problem):
+class Lasso(PenalisedModel):
     """Lasso and elastic net, with weights, bounds, an intercept and sample weights.
 
     ``min over w (and b) of 1/2 sum_i s_i (y_i - x_i'w - b)^2
@@ -108,23 +105,14 @@ class Lasso(Blockwise, Problem):
     sample_weight: Array | None = None
     scale: str = "sum"
 
-    views = ("support", "coef", "intercept")
+    _judge_class = Squares
 
     def __post_init__(self) -> None:
-        X, y = as_data(self.X, self.y)
-        n, p = X.shape
+        _, p = self._check()
         self.set(
-            X=X,
-            y=y,
-            lam=as_number(self.lam, "lam", least=0, most=1e100),
-            l1_ratio=as_number(self.l1_ratio, "l1_ratio", least=0, most=1),
-            weights=as_weights(self.weights, "weights", p, finite=False),
             positive=as_flag(self.positive, "positive"),
             lower=as_bound(self.lower, "lower", p, np.inf),
             upper=as_bound(self.upper, "upper", p, -np.inf),
-            fit_intercept=as_flag(self.fit_intercept, "fit_intercept"),
-            sample_weight=as_weights(self.sample_weight, "sample_weight", n, finite=True),
-            scale=as_scale(self.scale),
         )
         lower, upper = self._box()
         if self.weights is not None:
@@ -144,51 +132,13 @@ class Lasso(Blockwise, Problem):
         check_order(lower, upper)
         return lower, upper
 
-    @property
-    def _per(self) -> float:
-        """What "mean" divides the loss by."""
-        if self.scale == "sum":
-            return 1.0
-        weights = self.sample_weight
-        return float(self.X.shape[0] if weights is None else weights.sum())
-
-    def form(self) -> LinearForm:
-        """Return the problem in its standard form, in the scaling "sum"."""
-        return self.fact("form", _FIELDS, self._form)  # type: ignore[no-any-return]
-
     def _form(self) -> LinearForm:
-        lower, upper = self._box()
-        weights = np.ones(lower.size) if self.weights is None else self.weights
-        if self.weights is not None:
-            excluded = np.isinf(weights)
-            weights = np.where(excluded, 0.0, weights)
-            lower[excluded] = upper[excluded] = 0.0
-        lam = self.lam * self._per
-        return LinearForm(
-            X=self.X,
-            y=self.y,
-            loss="squared",
-            l1=frozen(lam * self.l1_ratio * weights),
-            l2=frozen(lam * (1.0 - self.l1_ratio) * weights),
-            lower=frozen(lower),
-            upper=frozen(upper),
-            intercept=self.fit_intercept,
-            sample_weight=self.sample_weight,
-        )
-
-    def _squares(self) -> Squares:
-        return self.fact(  # type: ignore[no-any-return]
-            "squares", _FIELDS, lambda: Squares(self.form(), self._per)
-        )
+        return self._penalised("squared", self._box())
 
     def initial_point(self) -> Array:
         """Return the null model: w = 0, projected on the bounds, and the best constant."""
-        squares = self._squares()
+        squares = self._judge()
         return squares.best_point(squares.start)
-
-    def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
-        """Judge ``x`` by a duality gap; no witness is needed, and none is looked at."""
-        return self._squares().certificate(x)
 
     def lam_max(self) -> float:
         """Return the smallest ``lam`` for which the null model is the solution.
@@ -200,10 +150,9 @@ class Lasso(Blockwise, Problem):
         """
         if self.l1_ratio == 0.0:
             raise ProblemError("lam: ridge regression (l1_ratio=0) has no largest value")
-        squares = self._squares()
+        squares = self._judge()
         form, at, c = squares.form, squares.start, squares.null_corr
-        weights = np.ones(at.size) if self.weights is None else self.weights
-        slope = weights * (self.l1_ratio + (1.0 - self.l1_ratio) * np.abs(at))
+        slope = self._weights() * (self.l1_ratio + (1.0 - self.l1_ratio) * np.abs(at))
         up = np.where((at < form.upper) & (at >= 0.0), c, 0.0)
         down = np.where((at > form.lower) & (at <= 0.0), -c, 0.0)
         largest = float((np.maximum(up, down) / slope).max())
@@ -214,28 +163,6 @@ class Lasso(Blockwise, Problem):
         large = self.X.is_sparse and min(self.X.shape) > 2000
         first = "working-set-cg" if large else "working-set-newton"
         return (first, "bcd", "fista")
-
-    @property
-    def unit(self) -> int:
-        """Units of work in one pass: one for each column."""
-        return self.X.shape[1]
-
-    @property
-    def judge_units(self) -> int:
-        """Two passes; without a penalty the decomposition too."""
-        return 2 * self.unit * (1 if self.lam > 0 else 1 + min(self.X.shape) // 16)
-
-    def coef(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:
-        """Return the coefficients."""
-        return x[: self.X.shape[1]]
-
-    def support(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> NDArray[np.intp]:
-        """Return the indices of the nonzero coefficients."""
-        return np.flatnonzero(x[: self.X.shape[1]])
-
-    def intercept(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> float:
-        """Return the constant; 0 where none is fitted."""
-        return float(x[-1]) if self.fit_intercept else 0.0
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return the same problem as a cvxpy model."""
@@ -278,6 +205,3 @@ class Lasso(Blockwise, Problem):
         X, y = random_regression(n, p, density, correlation, snr, seed)
         problem = cls(X, y, 1.0, **fields)
         return problem.replace(lam=ratio * problem.lam_max()) if problem.l1_ratio else problem
-
-
-_FIELDS = tuple(field.name for field in fields(Lasso))

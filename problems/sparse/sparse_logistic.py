@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fejer.errors import ProblemError
-from fejer.evidence import EMPTY, Array, Certificate
+from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
-from fejer.problem import Problem, as_number
-from fejer.problems.forms import Blockwise, LinearForm
+from fejer.problems.forms import LinearForm
 
-from ._checks import as_data, as_flag, as_labels, as_scale, as_weights
-from ._design import frozen
+from ._checks import as_labels
 from ._instances import random_regression
+from ._linear_models import PenalisedModel
 from ._logits import Logits
 
 if TYPE_CHECKING:
@@ -27,7 +23,7 @@ __all__ = ["SparseLogistic"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SparseLogistic(Blockwise, Problem):
+class SparseLogistic(PenalisedModel):
     """Logistic regression with an l1 penalty, with weights, an intercept and sample weights.
 
     ``min over w (and b) of sum_i s_i log(1 + exp(-y_i (x_i'w + b)))
@@ -96,105 +92,14 @@ class SparseLogistic(Blockwise, Problem):
     sample_weight: Array | None = None
     scale: str = "sum"
 
-    views = ("support", "coef", "intercept")
+    _judge_class = Logits
 
     def __post_init__(self) -> None:
-        X, y = as_data(self.X, self.y)
-        n, p = X.shape
-        self.set(
-            X=X,
-            y=as_labels(y),
-            lam=as_number(self.lam, "lam", least=0, most=1e100),
-            l1_ratio=as_number(self.l1_ratio, "l1_ratio", least=0, most=1),
-            weights=as_weights(self.weights, "weights", p, finite=False),
-            fit_intercept=as_flag(self.fit_intercept, "fit_intercept"),
-            sample_weight=as_weights(self.sample_weight, "sample_weight", n, finite=True),
-            scale=as_scale(self.scale),
-        )
-
-    @property
-    def _per(self) -> float:
-        """What "mean" divides the loss by."""
-        if self.scale == "sum":
-            return 1.0
-        weights = self.sample_weight
-        return float(self.X.shape[0] if weights is None else weights.sum())
-
-    def form(self) -> LinearForm:
-        """Return the problem in its standard form, in the scaling "sum"."""
-        return self.fact("form", _FIELDS, self._form)  # type: ignore[no-any-return]
+        self._check()
+        self.set(y=as_labels(self.y))
 
     def _form(self) -> LinearForm:
-        p = self.X.shape[1]
-        weights = np.ones(p) if self.weights is None else self.weights
-        out = np.isinf(weights)
-        weights = np.where(out, 0.0, weights)
-        lam = self.lam * self._per
-        return LinearForm(
-            X=self.X,
-            y=self.y,
-            loss="logistic",
-            l1=frozen(lam * self.l1_ratio * weights),
-            l2=frozen(lam * (1.0 - self.l1_ratio) * weights),
-            lower=frozen(np.where(out, 0.0, -np.inf)),
-            upper=frozen(np.where(out, 0.0, np.inf)),
-            intercept=self.fit_intercept,
-            sample_weight=self.sample_weight,
-        )
-
-    def _logits(self) -> Logits:
-        return self.fact(  # type: ignore[no-any-return]
-            "logits", _FIELDS, lambda: Logits(self.form(), self._per)
-        )
-
-    def initial_point(self) -> Array:
-        """Return the null model: w = 0 and the best constant."""
-        w = np.zeros(self.X.shape[1])
-        return np.append(w, self._logits().null_intercept) if self.fit_intercept else w
-
-    def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
-        """Judge ``x`` by a duality gap; no witness is needed, and none is looked at."""
-        return self._logits().certificate(x)
-
-    def lam_max(self) -> float:
-        """Return the smallest ``lam`` for which the null model is the solution.
-
-        Raises
-        ------
-        ProblemError
-            ``l1_ratio=0``: there is none.
-        """
-        if self.l1_ratio == 0.0:
-            raise ProblemError("lam: a ridge penalty (l1_ratio=0) has no largest value")
-        weights = np.ones(self.X.shape[1]) if self.weights is None else self.weights
-        steep = np.abs(self._logits().null_corr) / (weights * self.l1_ratio)
-        return float(steep.max()) / self._per
-
-    def auto(self) -> tuple[str, ...]:
-        """Return Newton's method on working sets, then coordinate descent."""
-        return ("prox-newton", "bcd", "fista")
-
-    @property
-    def unit(self) -> int:
-        """Units of work in one pass: one for each column."""
-        return self.X.shape[1]
-
-    @property
-    def judge_units(self) -> int:
-        """Two passes; without a penalty the decomposition too."""
-        return 2 * self.unit * (1 if self.lam > 0 else 1 + min(self.X.shape) // 16)
-
-    def coef(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:
-        """Return the coefficients."""
-        return x[: self.X.shape[1]]
-
-    def support(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> NDArray[np.intp]:
-        """Return the indices of the nonzero coefficients."""
-        return np.flatnonzero(x[: self.X.shape[1]])
-
-    def intercept(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> float:
-        """Return the constant; 0 where none is fitted."""
-        return float(x[-1]) if self.fit_intercept else 0.0
+        return self._penalised("logistic")
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return the same problem as a cvxpy model."""
@@ -238,6 +143,3 @@ class SparseLogistic(Blockwise, Problem):
         labels = np.where(y > np.median(y), 1.0, -1.0)
         problem = cls(X, labels, 1.0, **fields)
         return problem.replace(lam=ratio * problem.lam_max()) if problem.l1_ratio else problem
-
-
-_FIELDS = tuple(field.name for field in fields(SparseLogistic))

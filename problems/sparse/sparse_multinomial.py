@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fejer.errors import ProblemError
-from fejer.evidence import EMPTY, Array, Certificate
+from fejer.evidence import EMPTY, Array
 from fejer.numerics.matrix import Matrix
-from fejer.problem import Problem, as_number
-from fejer.problems.forms import Blockwise, LinearForm
+from fejer.problems.forms import LinearForm
 
-from ._checks import as_classes, as_data, as_flag, as_scale, as_weights
-from ._design import frozen
+from ._checks import as_classes
 from ._instances import random_regression
+from ._linear_models import PenalisedModel
 from ._softmax import Softmax
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ __all__ = ["SparseMultinomial"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SparseMultinomial(Blockwise, Problem):
+class SparseMultinomial(PenalisedModel):
     """Multinomial regression with an l1 penalty, with weights, intercepts and sample weights.
 
     ``min over B (and b) of sum_i s_i (log sum_k exp(z_ik) - z_{i, y_i})
@@ -99,101 +97,26 @@ class SparseMultinomial(Blockwise, Problem):
     sample_weight: Array | None = None
     scale: str = "sum"
 
-    views = ("support", "coef", "intercept")
+    _judge_class = Softmax
 
     def __post_init__(self) -> None:
-        X, y = as_data(self.X, self.y)
-        n, p = X.shape
-        self.set(
-            X=X,
-            y=as_classes(y),
-            lam=as_number(self.lam, "lam", least=0, most=1e100),
-            l1_ratio=as_number(self.l1_ratio, "l1_ratio", least=0, most=1),
-            weights=as_weights(self.weights, "weights", p, finite=False),
-            fit_intercept=as_flag(self.fit_intercept, "fit_intercept"),
-            sample_weight=as_weights(self.sample_weight, "sample_weight", n, finite=True),
-            scale=as_scale(self.scale),
-        )
-
-    @property
-    def _per(self) -> float:
-        """What "mean" divides the loss by."""
-        if self.scale == "sum":
-            return 1.0
-        weights = self.sample_weight
-        return float(self.X.shape[0] if weights is None else weights.sum())
+        self._check()
+        self.set(y=as_classes(self.y))
 
     @property
     def n_classes(self) -> int:
         """K, the number of classes."""
         return int(self.y.max()) + 1
 
-    def form(self) -> LinearForm:
-        """Return the problem in its standard form, in the scaling "sum"."""
-        return self.fact("form", _FIELDS, self._form)  # type: ignore[no-any-return]
+    _each = n_classes
 
     def _form(self) -> LinearForm:
-        p, K = self.X.shape[1], self.n_classes
-        weights = np.ones(p) if self.weights is None else self.weights
-        weights = np.repeat(weights, K)
-        out = np.isinf(weights)
-        weights = np.where(out, 0.0, weights)
-        lam = self.lam * self._per
-        return LinearForm(
-            X=self.X,
-            y=self.y,
-            loss="multinomial",
-            l1=frozen(lam * self.l1_ratio * weights),
-            l2=frozen(lam * (1.0 - self.l1_ratio) * weights),
-            lower=frozen(np.where(out, 0.0, -np.inf)),
-            upper=frozen(np.where(out, 0.0, np.inf)),
-            n_classes=K,
-            intercept=self.fit_intercept,
-            sample_weight=self.sample_weight,
-        )
-
-    def _softmax(self) -> Softmax:
-        return self.fact(  # type: ignore[no-any-return]
-            "softmax", _FIELDS, lambda: Softmax(self.form(), self._per)
-        )
-
-    def initial_point(self) -> Array:
-        """Return the null model: B = 0 and the best constants, of mean 0."""
-        B = np.zeros(self.X.shape[1] * self.n_classes)
-        return np.append(B, self._softmax().null_intercept) if self.fit_intercept else B
-
-    def certificate(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Certificate:
-        """Judge ``x`` by a duality gap; no witness is needed, and none is looked at."""
-        return self._softmax().certificate(x)
-
-    def lam_max(self) -> float:
-        """Return the smallest ``lam`` for which the null model is the solution.
-
-        Raises
-        ------
-        ProblemError
-            ``l1_ratio=0``: there is none.
-        """
-        if self.l1_ratio == 0.0:
-            raise ProblemError("lam: a ridge penalty (l1_ratio=0) has no largest value")
-        weights = np.ones(self.X.shape[1]) if self.weights is None else self.weights
-        weights = np.repeat(weights, self.n_classes)
-        steep = np.abs(self._softmax().null_corr) / (weights * self.l1_ratio)
-        return float(steep.max()) / self._per
-
-    def auto(self) -> tuple[str, ...]:
-        """Return Newton's method on working sets, then coordinate descent."""
-        return ("prox-newton", "bcd", "fista")
+        return self._penalised("multinomial", n_classes=self.n_classes)
 
     @property
     def unit(self) -> int:
         """Units of work in one pass: one for each coefficient."""
         return self.X.shape[1] * self.n_classes
-
-    @property
-    def judge_units(self) -> int:
-        """Two passes; without a penalty the decomposition too."""
-        return 2 * self.unit * (1 if self.lam > 0 else 1 + min(self.X.shape) // 16)
 
     def coef(self, x: Array, witness: Mapping[str, Array] = EMPTY) -> Array:
         """Return B, shape (p, K)."""
@@ -272,6 +195,3 @@ class SparseMultinomial(Blockwise, Problem):
         y[:n_classes] = np.arange(n_classes)  # each is present
         problem = cls(X, y.astype(np.float64), 1.0, **fields)
         return problem.replace(lam=ratio * problem.lam_max()) if problem.l1_ratio else problem
-
-
-_FIELDS = tuple(field.name for field in fields(SparseMultinomial))
