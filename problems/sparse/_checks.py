@@ -99,12 +99,26 @@ def as_groups(value: Any, n: int) -> NDArray[np.intp]:
         if value is None or isinstance(value, str):
             raise ProblemError(f"groups: expected a size, labels or index lists, got {value!r:.80}")
         groups = group_labels(value, n)
-    except ProblemError:
-        raise
+    except ProblemError as error:
+        twice = _in_two(value)
+        if twice is None:
+            raise
+        raise ProblemError(f"groups: index {twice} is in two groups") from error
     except (TypeError, ValueError, IndexError) as error:
         raise ProblemError(f"groups: expected a partition, got {value!r:.80}") from error
     groups.flags.writeable = False
     return groups
+
+
+def _in_two(groups: Any) -> int | None:
+    """The first index that index lists name twice, if they are lists of integers."""
+    seen: set[int] = set()
+    for part in groups if isinstance(groups, list | tuple) else ():
+        for index in part if isinstance(part, list | tuple | np.ndarray) else ():
+            if index in seen:
+                return int(index)
+            seen.add(index)
+    return None
 
 
 def as_labels(y: Array, name: str = "y") -> Array:
