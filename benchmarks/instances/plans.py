@@ -21,6 +21,9 @@ __all__ = [
     "exact",
     "experts",
     "generated",
+    "images",
+    "limited_colours",
+    "limited_digits",
     "mixtures",
     "quadratic",
     "sparse",
@@ -78,6 +81,31 @@ def digits(eta: float, cost: str = "sqeuclidean", seed: int = 0) -> EntropicOT:
     points = np.indices((8, 8)).reshape(2, -1).T.astype(float)
     costs = PointCloud(points, points, cost).toarray()
     return EntropicOT(a / a.sum(), b / b.sum(), costs / costs.max(), eps=1.0 / eta)
+
+
+def images(side: int, eta: float, cost: str = "sqeuclidean", seed: int = 0) -> EntropicOT:
+    """Return transport between two images of five bumps.
+
+    Parameters
+    ----------
+    side : int
+        Pixels along an edge.
+    eta : float
+        Inverse of the weight of the entropy; the largest cost is 1.
+    cost : {"sqeuclidean", "euclidean", "l1"}, default "sqeuclidean"
+        Cost between pixels.
+    seed : int, default 0
+        Seed of the generator.
+
+    Examples
+    --------
+    >>> images(5, 100.0, "euclidean").a.size
+    25
+    """
+    a, b, _ = instance("grid", side * side, seed)
+    points = np.indices((side, side)).reshape(2, -1).T.astype(float)
+    costs = PointCloud(points, points, cost).toarray()
+    return EntropicOT(a, b, costs / costs.max(), eps=1.0 / eta)
 
 
 def mixtures(n: int, eta: float, power: float = 2.0, seed: int = 0) -> EntropicOT:
@@ -188,6 +216,48 @@ def sparse(kind: str, n: int, gamma: float, k: int, seed: int = 0) -> SparseOT:
     3
     """
     return SparseOT(*instance(kind, n, seed), gamma=gamma, k=k)
+
+
+def limited_digits(gamma: float, k: int, seed: int = 0) -> SparseOT:
+    """Return two images of digits as distributions, with at most k entries in a row.
+
+    Parameters
+    ----------
+    gamma : float
+        Weight of the quadratic term, times the number of pixels; the largest cost is 1.
+    k : int
+        Largest number of entries of a row.
+    seed : int, default 0
+        Which pair of images.
+
+    Examples
+    --------
+    >>> limited_digits(0.1, 8).k
+    8
+    """
+    data = digits(1.0, seed=seed)
+    return SparseOT(data.a, data.b, data.cost, gamma=gamma * data.a.size, k=k)
+
+
+def limited_colours(gamma: float, k: int, cells: int = 6) -> SparseOT:
+    """Return the colours of two photographs, with at most k entries in a row.
+
+    Parameters
+    ----------
+    gamma : float
+        Weight of the quadratic term.
+    k : int
+        Largest number of entries of a row.
+    cells : int, default 6
+        As for `fejer.benchmarks.instances.pictures.palette`.
+
+    Examples
+    --------
+    >>> limited_colours(1.0, 8, 4).k
+    8
+    """
+    data = colours(gamma, cells)
+    return SparseOT(data.a, data.b, data.cost, gamma=gamma, k=k)
 
 
 def experts(

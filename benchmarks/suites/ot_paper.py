@@ -39,6 +39,15 @@ SUITE = Suite(
         *(
             Instance(
                 "EntropicOT",
+                f"{MODULE}:images",
+                {"side": 28, "eta": 1200.0, "cost": cost},
+                f"images of 28 by 28, {text}, eta = 1200",
+            )
+            for cost, text in (("euclidean", "|x - y|"), ("l1", "city block cost"))
+        ),
+        *(
+            Instance(
+                "EntropicOT",
                 f"{MODULE}:generated",
                 {"kind": "lap", "n": n, "eta": 1200.0},
                 f"random assignment, n = {n}, eta = 1200",
