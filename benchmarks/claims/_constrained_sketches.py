@@ -25,6 +25,7 @@ __all__ = [
 
 TOL = 1e-4  # on the 2-norm of (grad L, c), as published
 CAP = 100_000
+SEEDS = 10
 # iterations of the authors' stored runs: gaussian, kaczmarz
 LISTED = {
     "HS6": (9, 9),
@@ -135,12 +136,15 @@ def practical_sketches() -> Found:
 
 
 def _seeds(
-    problem: Any, options: dict[str, Any], allowed: Sequence[int], seeds: int = 10, most: int = 60
+    problems: Sequence[Any], options: dict[str, Any], allowed: Sequence[int], most: int = 60
 ) -> tuple[str, bool]:
-    runs = [to_residual(problem, options, most=most, rng=seed) for seed in range(seeds)]
-    counts = [nit for nit, _, _ in runs]
-    last = sum(length == 1.0 for _, _, length in runs)
+    """Run one seed of the sketches on each of the problems."""
+    runs = [
+        to_residual(problem, options, most=most, rng=seed) for seed, problem in enumerate(problems)
+    ]
+    counts, seeds = [nit for nit, _, _ in runs], len(runs)
     solved = [nit for nit in counts if nit is not None]
+    last = sum(nit is not None and length == 1.0 for nit, _, length in runs)
     within = len(solved) == seeds and min(solved) >= allowed[0] and max(solved) <= allowed[1]
     span = f"{min(solved)} to {max(solved)} iterations" if solved else "none"
     return (
@@ -154,20 +158,25 @@ def _seeds(
     "ten seeds of the sketches, the last step 1"
 )
 def logistic_on_a_sphere() -> Found:
-    """First multipliers 1, 1e6 steps, 15 iterations; one seed of the gaussian sketches.
+    """First multipliers 1, 1e6 steps, H shifted below 1e-2, 15 iterations.
 
-    The rule that asks for descent has to solve all seeds with a last step of 1.
+    The ten equations of "tumours" nearly miss the sphere: their least solution has length 0.985,
+    so that ``lambda_min(GG')`` is 0.11, and sketches of a million steps do not solve the systems.
+    The rows with new equations for each seed say what happens with others. The rule that asks for
+    descent has to solve all seeds with a last step of 1.
     """
-    problems = {name: instances.logistic_shape(name) for name in ("sonar", "ionosphere", "splice")}
-    problems = {"tumours": instances.constrained_tumours(), **problems}
-    for label, problem in problems.items():
-        for inner, seeds in (("kaczmarz", 10), ("gaussian", 1)):
-            options = {"accuracy": "worst-case", "inner": inner, "multipliers": "ones"}
-            text, holds = _seeds(problem, options, (7, 10), seeds, 15)
+    made = {name: instances.logistic_shape(name) for name in ("sonar", "ionosphere", "splice")}
+    cases = {label: [problem] * SEEDS for label, problem in made.items()}
+    cases["tumours, new equations"] = [instances.constrained_tumours(k) for k in range(SEEDS)]
+    cases["tumours"] = [instances.constrained_tumours()] * SEEDS
+    for label, problems in cases.items():
+        for inner in ("kaczmarz", "gaussian"):
+            shared = {"inner": inner, "multipliers": "ones"}
+            options = {"accuracy": "worst-case", "curvature": 1e-2, **shared}
+            text, holds = _seeds(problems, options, (7, 10), 15)
             yield f"{label}, {inner}: {text}", holds
             for power in (0.0, 1.0):
-                own: dict[str, Any] = {"inner": inner, "multipliers": "ones", "power": power}
-                text, holds = _seeds(problem, own, (1, 60))
+                text, holds = _seeds(problems, {"power": power, **shared}, (1, 60))
                 yield f"{label}, {inner}, descent, power {power:g}: {text}", holds
 
 
@@ -176,16 +185,19 @@ def logistic_on_a_sphere() -> Found:
     "to 4, from |F| = 19.19, ten seeds, the last step 1"
 )
 def control() -> Found:
-    """First multipliers 1; each system ends after 1e6 steps as published, or after 1e5.
+    """First multipliers 1; each system ends after 1e6 steps, or after 1e5.
 
-    A million row actions solve systems of 27 unknowns exactly, and this problem is quadratic.
+    The published final residuals, 1.7e-5 and 4.1e-6, tell which limits were in force: they are
+    met with 1e6 steps of gaussian sketches and 1e5 of single rows, and those are judged. The
+    problem is quadratic, so that a million row actions, which solve 27 unknowns exactly, end it in
+    one iteration.
     """
     problem = fejer.EllipticControl(3)
-    for cap in (1_000_000, 100_000):
-        for inner, allowed in (("gaussian", (3, 5)), ("kaczmarz", (2, 4))):
+    for inner, allowed, judged in (("gaussian", (3, 5), 10**6), ("kaczmarz", (2, 4), 10**5)):
+        for cap in (10**6, 10**5):
             options = {"accuracy": "worst-case", "inner": inner, "multipliers": "ones", "cap": cap}
-            text, holds = _seeds(problem, options, allowed)
-            yield f"{inner}, at most {cap} steps: {text}", holds
+            text, holds = _seeds([problem] * SEEDS, options, allowed)
+            yield f"{inner}, at most {cap} steps: {text}", holds if cap == judged else None
 
 
 def residuals(name: str, method: str, options: dict[str, Any], tol: float) -> list[float]:

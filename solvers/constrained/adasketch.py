@@ -31,7 +31,7 @@ from ._sketch import Sketched
 ARMIJO = 0.1
 # constants of the published rule
 DELTA, LEAST_DELTA, CURVATURE, THETA = 0.1, 1e-6, 0.1, 1.0
-SINGULAR, INDEFINITE = 1e-2, 1e-6
+SINGULAR = 1e-2
 SHARPEST = 1e-3  # share of omega down to which a step is sharpened before penalties move
 CHECKS = 4  # an approximate solution is looked at each 4 (n + m) steps, or 4 of a count sketch
 
@@ -71,6 +71,9 @@ class AdaSketch(Method):
         with power 1 superlinearly.
     cap : int
         Sketch steps in one iteration, after which z is taken as it is.
+    curvature : float
+        Rule "worst-case": smallest eigenvalue of H on the null space of G below which H is
+        shifted; 1e-6 was published for CUTEst, 1e-2 for logistic regression.
     multipliers : str
         The first l: "least-squares", "zeros" or "ones", where the start brings none.
 
@@ -114,6 +117,7 @@ class AdaSketch(Method):
     omega: float = option(0.1, above=0, below=1, doc="relative residual of a step")
     power: float = option(0.0, least=0, most=2, doc="power of |F| that omega is multiplied by")
     cap: int = option(1_000_000, least=1, doc="sketch steps in one iteration")
+    curvature: float = option(1e-6, above=0, doc="eigenvalue below which H is shifted")
     multipliers: str = option(
         "least-squares", choices=("least-squares", "zeros", "ones"), doc="first multipliers"
     )
@@ -227,7 +231,7 @@ class AdaSketch(Method):
         B = H
         if m < n:
             null = np.linalg.qr(G.T, mode="complete")[0][:, m:]
-            if float(np.linalg.eigvalsh(null.T @ H @ null)[0]) < INDEFINITE:
+            if float(np.linalg.eigvalsh(null.T @ H @ null)[0]) < self.curvature:
                 B = H + (CURVATURE + float(np.linalg.norm(H))) * np.eye(n)
         K, b = _kkt(B, G, 0.0), -place.F
         inverse = 20 * max(float(np.linalg.norm(B)) ** 2, 1.0)

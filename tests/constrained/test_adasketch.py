@@ -158,3 +158,23 @@ def test_seeds_matter_and_repeat():
         fejer.minimize(problem, method="adasketch", max_iter=3, rng=rng).x for rng in (0, 0, 1)
     )
     assert a.tobytes() == b.tobytes() and a.tobytes() != c.tobytes()
+
+
+def test_the_published_rule_shifts_flat_hessians_by_its_threshold():
+    """min x1^2/2 + c x2^2/2 on x1 = 1: the reduced Hessian is c."""
+
+    def first(c, threshold):
+        problem = fejer.EqualityNLP(
+            lambda x: 0.5 * (x[0] ** 2 + c * x[1] ** 2),
+            lambda x: np.array([x[0], c * x[1]]),
+            lambda x: np.array([x[0] - 1.0]),
+            lambda x: np.array([[1.0, 0.0]]),
+            [2.0, 1.0],
+            lag_hess=lambda x, l, sigma: sigma * np.diag([1.0, c]),
+        )
+        options = {"accuracy": "worst-case", "curvature": threshold, "multipliers": "zeros"}
+        return fejer.minimize(problem, method="adasketch", options=options, tol=0.0, max_iter=1).x
+
+    assert abs(first(1e-3, 1e-6)[1]) < 1e-6  # a Newton step
+    assert first(1e-3, 1e-2)[1] > 0.9  # a short one, since H was shifted by 1.1
+    np.testing.assert_allclose(first(1.0, 1e-2), first(1.0, 1e-6))
