@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,15 @@ import numpy as np
 from fejer.driver import Run
 from fejer.evidence import Array
 
-__all__ = ["descends", "iterations_to", "lower_solution", "weighted_residual"]
+__all__ = [
+    "along",
+    "descends",
+    "lower_solution",
+    "random_search",
+    "resolved",
+    "weighted_residual",
+    "work_to",
+]
 
 
 def lower_solution(problem: Any, x: Array) -> Array | None:
@@ -67,17 +76,55 @@ def descends(
     return False
 
 
-def iterations_to(run: Run, solution: Array, error: float, most: int) -> int | None:
-    """Return the iterations to a relative distance from the solution; None: not within ``most``."""
+def work_to(run: Run, solution: Array, error: float, most: int) -> int | None:
+    """Return the work to a relative distance from the solution; None: not in ``most`` steps."""
     size = float(np.linalg.norm(solution))
     while run.state.nit < most:
         run.forward(min(most, run.state.nit + max(1, run.state.nit // 50)))
         x = run.method.point(run.problem, run.prep, run.state)
         if np.linalg.norm(x - solution) <= error * size:
-            return run.state.nit
+            return int(run.state.work)
         if getattr(run.state, "finished", False):
             break
     return None
+
+
+def resolved(problem: Any, w: Array) -> tuple[float, Array]:
+    """Return F and y with the lower level solved at the x of a point."""
+    from fejer.solvers.bilevel._pieces import LowerProgram
+
+    found = LowerProgram(problem).solve(problem.project(w))
+    point = w if found is None else found[0]
+    return problem.upper_value(point), problem.parts(point)[1]
+
+
+def along(problem: Any, method: str, options: Any, budgets: Any) -> list[tuple[Array, int]]:
+    """Return the points that a method has reached after seconds of CPU, and its iterations."""
+    run = Run(problem, method=method, options=options, tol=0.0)
+    begun = time.process_time()
+    run.open()
+    found = []
+    for budget in budgets:
+        while time.process_time() - begun < budget and not getattr(run.state, "finished", False):
+            run.forward(run.state.nit + (1 if method == "kkt-implicit" else 10))
+        found.append((np.array(run.method.point(problem, run.prep, run.state)), run.state.nit))
+    return found
+
+
+def random_search(
+    problem: Any, rng: np.random.Generator, budgets: Any, box: tuple[float, float]
+) -> list[tuple[Array, int]]:
+    """Draw x uniformly and solve the lower level there; return the best points, and how many."""
+    begun, count, best = time.process_time(), 0, (np.inf, problem.initial_point())
+    found = []
+    for budget in budgets:
+        while time.process_time() - begun < budget:
+            w = np.append(rng.uniform(*box, problem.n), problem.y0)
+            loss, count = resolved(problem, w)[0], count + 1
+            if loss < best[0]:
+                best = loss, w
+        found.append((best[1], count))
+    return found
 
 
 def weighted_residual(run: Run, c: float) -> float:

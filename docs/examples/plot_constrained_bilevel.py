@@ -45,8 +45,8 @@ axes[0].set(xlabel="x", ylabel="F(x, y*(x))", title="Three certified local minim
 # %%
 # The published example whose lower level has many solutions: no implicit function exists, and the
 # value-function method treats it. At a fixed weight c of the lower level its error is of the order
-# 1/c, so the plain method, which lets c grow, is slow; from the fixed points at c = 10, 30, 100,
-# 300 one extrapolates to c = infinity.
+# 1/c, so the plain method, which lets c grow, is slow; from the fixed points at c = 10, 30, 90,
+# 270 one extrapolates to c = infinity.
 n = 50
 w = coupled_solution(n)
 near = w + np.random.default_rng(0).standard_normal(3 * n)

@@ -295,7 +295,7 @@ def test_gradient_of_the_value_function_and_its_bound():
     problem = fejer.ConstrainedBilevel.random(seed=2)
     prep = Saddle.of(problem, 1.0, 1.0, 1e4)
     rng = np.random.default_rng(0)
-    for k in range(25):
+    for k in range(100):
         w = problem.project(rng.standard_normal(5))
         z = np.abs(rng.standard_normal(2)) * (k % 3)
         v, t, l = saddle_value(prep, w, z)
