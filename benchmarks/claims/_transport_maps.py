@@ -170,7 +170,9 @@ def learnt_maps() -> Found:
 def learnt_maps_for_distances() -> Found:
     """The same samples; gradients of convex functions are optimal for the squared distance alone.
 
-    The optimal map is not known: the exact gap on held-out points decides.
+    The optimal map is not known: the exact gap on held-out points decides. In 8 and 16 dimensions
+    the gradients have the smaller gap and miss the target by far, as their divergence tells: they
+    fit 60 points by steep steps, and are monotone wherever these lead.
     """
     for sample, medians in compared("euclidean", LBFGS):
         yield from told(sample, medians)

@@ -102,7 +102,7 @@ def test_the_gap_term_helps_a_perceptron():
     new = np.random.default_rng(5).normal(size=(40, 2))
     gaps = []
     for lam in (0.0, 1.0):
-        result = fejer.minimize(fejer.MapFit(x, z, "mlp", lam), tol=0.1)
+        result = fejer.minimize(fejer.MapFit(x, z, "mlp", lam), tol=0.01)
         assert result.success
         gaps.append(fejer.monge_gap(new, result.fitted_map(new)))
     assert gaps[1] < gaps[0]
