@@ -1,6 +1,6 @@
 """Self-tuning beside methods that differentiate: one penalty, and many."""
 
-from fejer.benchmarks.suite import Contender, Instance, Suite
+from fejer.benchmarks.suite import Contender, Instance, Peer, Suite
 
 LONG = {"steps": 6000, "entropy": 1e-5}
 
@@ -22,6 +22,16 @@ SUITE = Suite(
         Contender("bo-rep", {"steps": 4000}),
         Contender("soba", {"steps": 4000}),
         Contender("hoag"),
+    ),
+    peers=(
+        Peer(
+            "GridSearchCV, 30 penalties",
+            "fejer.benchmarks.peers.grid_search:one_penalty",
+            "sklearn",
+            (1e-4,),
+            "scikit-learn",
+            ("RidgeBilevel",),
+        ),
     ),
     seeds=(0, 1),
     tol=1e-3,

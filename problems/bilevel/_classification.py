@@ -13,7 +13,7 @@ from fejer.evidence import Array
 from fejer.problem import as_vector
 
 from ._assessment import ROUNDING, Constants, Upper, norm
-from ._losses import multinomial, multinomial_product
+from ._losses import largest_range, multinomial, multinomial_product
 from ._sampling import SampledData
 from ._smooth_lower import SmoothLower
 
@@ -22,6 +22,7 @@ __all__ = [
     "MULTINOMIAL_THIRD",
     "Classification",
     "Loss",
+    "Multiclass",
     "cross_entropy",
     "signs",
 ]
@@ -118,10 +119,6 @@ class Classification(SampledData, SmoothLower):
         """
         raise NotImplementedError
 
-    def auto(self) -> tuple[str, ...]:
-        """Return the methods, quasi-Newton first."""
-        return ("inexact-quasi-newton", "maid", "hoag")
-
     @property
     def lower_size(self) -> int:
         """Number of coefficients."""
@@ -217,6 +214,68 @@ class Classification(SampledData, SmoothLower):
         lower = errors[0] + norm(p * y)
         upper = errors[1] + hess / X.shape[0] + norm(p * q)
         return ROUNDING * lower, ROUNDING * upper
+
+
+class Multiclass(Classification):
+    """Base: cross entropy of two or more classes, the different numbers in ``y_train``."""
+
+    second: ClassVar[float] = MULTINOMIAL_SECOND
+    third: ClassVar[float] = MULTINOMIAL_THIRD
+
+    def check_labels(self) -> None:
+        """Require two classes, and labels of both data sets among them."""
+        if self.labels.size < 2:
+            raise ProblemError("y_train: expected at least two different labels, got one")
+        unknown = np.flatnonzero(~np.isin(self.y_val, self.labels))
+        if unknown.size:
+            got = f"{self.y_val[unknown[0]]:g} at [{unknown[0]}]"
+            raise ProblemError(f"y_val: expected labels that occur in y_train, got {got}")
+
+    @property
+    def labels(self) -> Array:
+        """The labels of the classes, in increasing order."""
+        return self.fact("labels", ("y_train",), lambda: np.unique(self.y_train))  # type: ignore[no-any-return]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.labels.size)
+
+    def loss(self, T: Array, validation: bool) -> Loss:
+        """Return the cross entropy of the predictors.
+
+        Parameters
+        ----------
+        T : array, shape (rows, classes)
+            Predictors.
+        validation : bool
+            Whose labels.
+
+        Returns
+        -------
+        Loss
+        """
+        name = "y_val" if validation else "y_train"
+        label = self.fact(
+            f"class of {name}",
+            ("y_train", "y_val"),
+            lambda: np.searchsorted(self.labels, getattr(self, name)),
+        )
+        return cross_entropy(T, label)
+
+    def change(self, U: Array) -> float:
+        """Return half the largest range of a row.
+
+        Parameters
+        ----------
+        U : array, shape (rows, classes)
+            Predictors of q.
+
+        Returns
+        -------
+        float
+        """
+        return 0.5 * float(largest_range(np.ascontiguousarray(U)))
 
 
 def signs(value: Any, name: str, size: int) -> Array:

@@ -90,6 +90,10 @@ class Oracles(Problem):
         raise NotImplementedError
 
     # ---- what a class may write ----------------------------------------------------------------
+    def auto(self) -> tuple[str, ...]:
+        """Return the methods, quasi-Newton first: upper levels may be ill-conditioned."""
+        return ("inexact-quasi-newton", "maid", "hoag")
+
     def solver(self, x: Array) -> Callable[[Array], Array] | None:
         """Return the function ``v -> H^-1 v`` where a factorisation is cheap, else None."""
         return None

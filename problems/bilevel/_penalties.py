@@ -8,17 +8,15 @@ import numpy as np
 
 from fejer.errors import ProblemError
 from fejer.evidence import Array
-from fejer.problem import as_number, as_vector
+from fejer.problem import as_vector
 
 from ._assessment import ROUNDING, Cross, norm
-from ._lower_level import LowerLevel
+from ._logarithms import Logarithms
 
 __all__ = ["Penalties"]
 
-LARGEST_LOG = 300.0  # of a penalty: squares of its exponential stay finite
 
-
-class Penalties(LowerLevel):
+class Penalties(Logarithms):
     """Base of classes with ``f = loss + 1/2 sum_i exp(x_g(i)) y_i^2``, g(i) the group of entry i.
 
     The coefficients y are a matrix of shape (columns, classes), flattened row by row. The
@@ -31,41 +29,16 @@ class Penalties(LowerLevel):
 
     X_train: Any
     mode: Any
-    lower: float
-    upper: float
 
     @property
     def classes(self) -> int:
         """Number of columns of y as a matrix."""
         return 1
 
-    def set_box(self) -> None:
-        """Check and store ``mode``, ``lower`` and ``upper``."""
-        lower = as_number(self.lower, "lower", least=-LARGEST_LOG, most=LARGEST_LOG)
-        self.set(
-            mode=_mode(self.mode, self.X_train.shape[1], self.modes),
-            lower=lower,
-            upper=as_number(self.upper, "upper", above=lower, most=LARGEST_LOG),
-        )
-
-    def initial_point(self) -> Array:
-        """Return the logarithms of the columns' curvatures, ``t = 1/2``, moved into the box."""
-        return np.clip(np.log(self.sizes()), self.lower, self.upper)
-
-    def box(self) -> tuple[Array, Array]:
-        """Return the bounds of the logarithms."""
-        n = self.sizes().size
-        return np.full(n, self.lower), np.full(n, self.upper)
-
-    def steps_to_box(self, x: Array) -> tuple[Array, Array]:
-        """Return the distances to the image of the box, without cancellation."""
-        s, p = self.sizes(), np.exp(x)
-        low, high = np.exp(self.lower), np.exp(self.upper)
-        return s * (low - p) / ((p + s) * (low + s)), s * (high - p) / ((p + s) * (high + s))
-
-    def chart_rate(self, x: Array) -> Array:
-        """Return ``dx/dt = (p + s)^2/(p s)``."""
-        return np.asarray(self.weights(x, True) / np.exp(x))
+    def set_penalties(self) -> None:
+        """Check and store ``mode``, ``lower``, ``upper`` and ``scale``."""
+        self.set(mode=_mode(self.mode, self.X_train.shape[1], self.modes))
+        self.set_box()
 
     def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
         """Return ``w_k sum over g(i) = k of y_i q_i`` with w = dp/dx or dp/dt."""
@@ -109,11 +82,6 @@ class Penalties(LowerLevel):
     def gather(self, v: Array) -> Array:
         """Sum over the coefficients of each penalty."""
         return np.asarray(np.bincount(self.groups(), weights=v), dtype=np.float64)
-
-    def weights(self, x: Array, chart: bool) -> Array:
-        """Return dp/dx or dp/dt."""
-        p = np.exp(x)
-        return (p + self.sizes()) ** 2 / self.sizes() if chart else p
 
     def sizes(self) -> Array:
         """Return s, the median over the columns of each penalty; columns of zeros left out."""

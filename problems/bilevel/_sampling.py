@@ -9,10 +9,11 @@ import numpy as np
 
 from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
+from fejer.problem import as_vector
 
 from ._assessment import Constants, Upper
 
-__all__ = ["Part", "SampledData"]
+__all__ = ["Part", "SampledData", "Splits"]
 
 
 class Part:
@@ -64,15 +65,35 @@ class Part:
         return self._spread(np.asarray(self.problem.lower_in_x(self._pick(x), y)))
 
 
-class SampledData:
-    """Mixin of classes whose levels are means over rows of training and validation data."""
-
-    per_row: ClassVar[bool] = False  # an entry of x for each row of the training data
+class Splits:
+    """Mixin of classes with training and validation data."""
 
     X_train: Any
     y_train: Any
     X_val: Any
     y_val: Any
+
+    def set_data(self, labels: Callable[[Any, str, int], Array] | None = None) -> None:
+        """Check and store both data sets.
+
+        Parameters
+        ----------
+        labels : callable, optional
+            ``labels(value, name, size)`` checks labels; default: any numbers.
+        """
+        columns = -1
+        for part in ("train", "val"):
+            X = Matrix.of(getattr(self, f"X_{part}"), f"X_{part}", shape=(-1, columns))
+            name, (rows, columns) = f"y_{part}", X.shape
+            value = getattr(self, name)
+            y = labels(value, name, rows) if labels else as_vector(value, name, size=rows)
+            self.set(**{f"X_{part}": X, name: y})  # type: ignore[attr-defined]
+
+
+class SampledData(Splits):
+    """Mixin of classes whose levels are means over rows of training and validation data."""
+
+    per_row: ClassVar[bool] = False  # an entry of x for each row of the training data
 
     def sample_sizes(self) -> tuple[int, int]:
         """Return the rows of both data sets; an operator has one row, the whole."""

@@ -193,10 +193,6 @@ class CrossValidated(SmoothLower):
         """Return the initial point of the first fold."""
         return np.array(self.parts[0].initial_point())
 
-    def auto(self) -> tuple[str, ...]:
-        """Return the methods, quasi-Newton first."""
-        return ("inexact-quasi-newton", "maid", "hoag")
-
     @property
     def judge_units(self) -> int:
         """Units of all folds."""

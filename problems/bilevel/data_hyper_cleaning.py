@@ -8,20 +8,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from fejer.errors import ProblemError
 from fejer.evidence import Array
-from fejer.numerics.matrix import Matrix
-from fejer.problem import as_number, as_vector
+from fejer.problem import as_number
 
 from ._assessment import ROUNDING, Cross, norm
-from ._classification import (
-    MULTINOMIAL_SECOND,
-    MULTINOMIAL_THIRD,
-    Classification,
-    Loss,
-    cross_entropy,
-)
-from ._losses import largest_range
+from ._classification import MULTINOMIAL_SECOND, Multiclass
 
 __all__ = ["DataHyperCleaning"]
 
@@ -29,7 +20,7 @@ LARGEST = 300.0  # end of the box: cosh stays finite
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DataHyperCleaning(Classification):
+class DataHyperCleaning(Multiclass):
     """Weights of training samples with doubtful labels, by the loss on clean validation data.
 
     min over x in [lower, upper]^(n_t) of the mean cross entropy of the validation data at y*(x),
@@ -94,30 +85,18 @@ class DataHyperCleaning(Classification):
     upper: float = 8.0
     scale: float = 1.0
 
-    second: ClassVar[float] = MULTINOMIAL_SECOND
-    third: ClassVar[float] = MULTINOMIAL_THIRD
     per_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        X = Matrix.of(self.X_train, "X_train")
-        V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
+        self.set_data()
+        self.check_labels()
         lower = as_number(self.lower, "lower", least=-LARGEST, most=LARGEST)
         self.set(
-            X_train=X,
-            y_train=as_vector(self.y_train, "y_train", size=X.shape[0]),
-            X_val=V,
-            y_val=as_vector(self.y_val, "y_val", size=V.shape[0]),
             mu0=as_number(self.mu0, "mu0", above=0),
             lower=lower,
             upper=as_number(self.upper, "upper", above=lower, most=LARGEST),
             scale=as_number(self.scale, "scale", above=0),
         )
-        if self.labels.size < 2:
-            raise ProblemError("y_train: expected at least two different labels, got one")
-        unknown = np.flatnonzero(~np.isin(self.y_val, self.labels))
-        if unknown.size:
-            got = f"{self.y_val[unknown[0]]:g} at [{unknown[0]}]"
-            raise ProblemError(f"y_val: expected labels that occur in y_train, got {got}")
 
     @classmethod
     def random(
@@ -165,16 +144,6 @@ class DataHyperCleaning(Classification):
         """Return 0, all weights 1/2, moved into the box."""
         return np.clip(np.zeros(self.X_train.shape[0]), self.lower, self.upper)
 
-    @property
-    def labels(self) -> Array:
-        """The labels of the classes, in increasing order."""
-        return self.fact("labels", ("y_train",), lambda: np.unique(self.y_train))  # type: ignore[no-any-return]
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return int(self.labels.size)
-
     # ---- oracles -----------------------------------------------------------------------------
     def box(self) -> tuple[Array, Array]:
         """Return the bounds of x."""
@@ -196,42 +165,6 @@ class DataHyperCleaning(Classification):
     def row_weights(self, x: Array) -> Array:
         """Return ``sigma(x)``."""
         return 1 / (1 + np.exp(-x))
-
-    def loss(self, T: Array, validation: bool) -> Loss:
-        """Return the cross entropy of the predictors.
-
-        Parameters
-        ----------
-        T : array, shape (rows, classes)
-            Predictors.
-        validation : bool
-            Whose labels.
-
-        Returns
-        -------
-        Loss
-        """
-        name = "y_val" if validation else "y_train"
-        label = self.fact(
-            f"class of {name}",
-            ("y_train", "y_val"),
-            lambda: np.searchsorted(self.labels, getattr(self, name)),
-        )
-        return cross_entropy(T, label)
-
-    def change(self, U: Array) -> float:
-        """Return half the largest range of a row.
-
-        Parameters
-        ----------
-        U : array, shape (rows, classes)
-            Predictors of q.
-
-        Returns
-        -------
-        float
-        """
-        return 0.5 * float(largest_range(np.ascontiguousarray(U)))
 
     def lower_in_x(self, x: Array, y: Array) -> Array:
         """Return ``sigma'(x_i) CE_i / n_t``."""

@@ -10,12 +10,12 @@ import numpy as np
 
 from fejer.errors import ProblemError
 from fejer.evidence import Array
-from fejer.numerics.matrix import Matrix
-from fejer.problem import as_number, as_vector
+from fejer.problem import as_number
 
 from ._assessment import ROUNDING, Assessment, Constants, Cross, Upper, norm
 from ._elastic import ElasticLower
-from ._penalties import LARGEST_LOG
+from ._logarithms import Logarithms
+from ._sampling import Splits
 
 __all__ = ["ElasticNetBilevel"]
 
@@ -24,7 +24,7 @@ START = 0.1  # of the smallest l1 without coefficients
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ElasticNetBilevel(ElasticLower):
+class ElasticNetBilevel(Splits, Logarithms, ElasticLower):
     """Choice of the two penalties of the elastic net by the loss on validation data.
 
     min over x of ``Phi(x) = 1/(2 n_v) ||X_val y*(x) - y_val||^2`` where
@@ -109,21 +109,11 @@ class ElasticNetBilevel(ElasticLower):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        X = Matrix.of(self.X_train, "X_train")
-        V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
-        lower = as_number(self.lower, "lower", least=-LARGEST_LOG, most=LARGEST_LOG)
+        self.set_data()
+        self.set_box()
         if not isinstance(self.mode, str) or self.mode not in MODES:
             raise ProblemError(f'mode: expected "both" or "l1", got {self.mode!r:.80}')
-        self.set(
-            X_train=X,
-            y_train=as_vector(self.y_train, "y_train", size=X.shape[0]),
-            X_val=V,
-            y_val=as_vector(self.y_val, "y_val", size=V.shape[0]),
-            l2=as_number(self.l2, "l2", least=0),
-            lower=lower,
-            upper=as_number(self.upper, "upper", above=lower, most=LARGEST_LOG),
-            scale=as_number(self.scale, "scale", above=0),
-        )
+        self.set(l2=as_number(self.l2, "l2", least=0))
         if self.mode == "l1" and self.l2 + self._least() <= 0:
             raise ProblemError("l2: expected > 0 where X_train has not full column rank, got 0")
 
@@ -164,8 +154,8 @@ class ElasticNetBilevel(ElasticLower):
 
     def initial_point(self) -> Array:
         """Return a tenth of the largest useful l1, and the logarithm of s for l2, in the box."""
-        start = np.log(self.sizes() * np.array([START, 1.0]))
-        return np.clip(start[: self._count()], self.lower, self.upper)
+        start = np.log(self.sizes() * np.array([START, 1.0])[: self._count()])
+        return np.clip(start, self.lower, self.upper)
 
     def auto(self) -> tuple[str, ...]:
         """Return the methods; halved steps find kinks."""
@@ -189,11 +179,6 @@ class ElasticNetBilevel(ElasticLower):
         p = np.exp(x)
         return float(p[0]), float(p[1]) if self.mode == "both" else self.l2
 
-    def box(self) -> tuple[Array, Array]:
-        """Return the bounds of the logarithms."""
-        n = self._count()
-        return np.full(n, self.lower), np.full(n, self.upper)
-
     def sizes(self) -> Array:
         """Return s: the smallest l1 without coefficients, the median mean square of a column."""
 
@@ -202,20 +187,10 @@ class ElasticNetBilevel(ElasticLower):
             largest = float(np.abs(self.X_train.rmatvec(self.y_train)).max()) / rows
             squares = self.X_train.column_sq_norms() / rows
             squares = squares[squares > 0]
-            return np.array([largest or 1.0, float(np.median(squares)) if squares.size else 1.0])
+            typical = float(np.median(squares)) if squares.size else 1.0
+            return np.array([largest or 1.0, typical])[: self._count()]
 
-        return self.fact("sizes", ("X_train", "y_train"), build)  # type: ignore[no-any-return]
-
-    def steps_to_box(self, x: Array) -> tuple[Array, Array]:
-        """Return the distances to the image of the box, without cancellation."""
-        s, p = self.sizes()[: x.size], np.exp(x)
-        low, high = math.exp(self.lower), math.exp(self.upper)
-        return s * (low - p) / ((p + s) * (low + s)), s * (high - p) / ((p + s) * (high + s))
-
-    def chart_rate(self, x: Array) -> Array:
-        """Return ``(p + s)^2/(p s)``."""
-        s, p = self.sizes()[: x.size], np.exp(x)
-        return np.asarray((p + s) ** 2 / (p * s))
+        return self.fact("sizes", ("X_train", "y_train", "mode"), build)  # type: ignore[no-any-return]
 
     def constants(self, x: Array) -> Constants:
         """Return the constants of the smooth part."""
@@ -237,8 +212,7 @@ class ElasticNetBilevel(ElasticLower):
 
     def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
         """Return ``(w_1 s'q, w_2 y'q)`` over the support, w = dp/dx or dp/dt."""
-        s, p = self.sizes()[: x.size], np.exp(x)
-        w = (p + s) ** 2 / s if chart else p
+        w = self.weights(x, chart)
         on = y != 0
         columns = np.array([np.sign(y), y])[: x.size]
         second = float(w[1]) if x.size == 2 else 0.0
@@ -255,8 +229,7 @@ class ElasticNetBilevel(ElasticLower):
         c = self.constants(x)
         if c.lipschitz / c.mu * ROUNDING * self.lower_size > 0.01:
             return math.inf
-        s, p = self.sizes()[: x.size], np.exp(x)
-        w = (p + s) ** 2 / s if chart else p
+        w = self.weights(x, chart)
         factor = self._factor(x, y)
         columns = np.array([np.sign(y), y])[: x.size, factor.support]
         blocks = [norm(u * factor.solve(v)) for u, v in zip(w, columns, strict=True)]

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from fejer.evidence import Array
-from fejer.numerics.matrix import Matrix
 from fejer.problem import as_number
 
 from ._classification import Classification, Loss, signs
@@ -94,17 +93,9 @@ class LogisticBilevel(Penalties, Classification):
     third: ClassVar[float] = THIRD
 
     def __post_init__(self) -> None:
-        X = Matrix.of(self.X_train, "X_train")
-        V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
-        self.set(
-            X_train=X,
-            y_train=signs(self.y_train, "y_train", X.shape[0]),
-            X_val=V,
-            y_val=signs(self.y_val, "y_val", V.shape[0]),
-            mu0=as_number(self.mu0, "mu0", least=0),
-            scale=as_number(self.scale, "scale", above=0),
-        )
-        self.set_box()
+        self.set_data(signs)
+        self.set(mu0=as_number(self.mu0, "mu0", least=0))
+        self.set_penalties()
 
     @classmethod
     def random(

@@ -7,26 +7,17 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from fejer.errors import ProblemError
 from fejer.evidence import Array
-from fejer.numerics.matrix import Matrix
-from fejer.problem import as_number, as_vector
+from fejer.problem import as_number
 
-from ._classification import (
-    MULTINOMIAL_SECOND,
-    MULTINOMIAL_THIRD,
-    Classification,
-    Loss,
-    cross_entropy,
-)
-from ._losses import largest_range
+from ._classification import Multiclass
 from ._penalties import Penalties
 
 __all__ = ["MultinomialBilevel"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MultinomialBilevel(Penalties, Classification):
+class MultinomialBilevel(Multiclass, Penalties):
     """Choice of the penalties of multinomial regression by the loss on validation data.
 
     min over x in [lower, upper]^n of the mean cross entropy of the validation data at y*(x), which
@@ -95,27 +86,12 @@ class MultinomialBilevel(Penalties, Classification):
 
     modes: ClassVar[tuple[str, ...]] = ("scalar", "class", "feature", "weight")
     curvature: ClassVar[float] = 0.25
-    second: ClassVar[float] = MULTINOMIAL_SECOND
-    third: ClassVar[float] = MULTINOMIAL_THIRD
 
     def __post_init__(self) -> None:
-        X = Matrix.of(self.X_train, "X_train")
-        V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
-        self.set(
-            X_train=X,
-            y_train=as_vector(self.y_train, "y_train", size=X.shape[0]),
-            X_val=V,
-            y_val=as_vector(self.y_val, "y_val", size=V.shape[0]),
-            mu0=as_number(self.mu0, "mu0", least=0),
-            scale=as_number(self.scale, "scale", above=0),
-        )
-        if self.labels.size < 2:
-            raise ProblemError("y_train: expected at least two different labels, got one")
-        unknown = np.flatnonzero(~np.isin(self.y_val, self.labels))
-        if unknown.size:
-            got = f"{self.y_val[unknown[0]]:g} at [{unknown[0]}]"
-            raise ProblemError(f"y_val: expected labels that occur in y_train, got {got}")
-        self.set_box()
+        self.set_data()
+        self.check_labels()
+        self.set(mu0=as_number(self.mu0, "mu0", least=0))
+        self.set_penalties()
 
     @classmethod
     def random(
@@ -152,52 +128,6 @@ class MultinomialBilevel(Penalties, Classification):
         X = centres[label] + rng.standard_normal((label.size, n_features))
         return cls(X[:n_train], label[:n_train], X[n_train:], label[n_train:], mode, mu0)
 
-    @property
-    def labels(self) -> Array:
-        """The labels of the classes, in increasing order."""
-        return self.fact("labels", ("y_train",), lambda: np.unique(self.y_train))  # type: ignore[no-any-return]
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return int(self.labels.size)
-
     def ridge(self, x: Array) -> Array:
         """Return the penalty of each coefficient."""
         return self.penalties(x) + self.mu0
-
-    def loss(self, T: Array, validation: bool) -> Loss:
-        """Return the cross entropy of the predictors.
-
-        Parameters
-        ----------
-        T : array, shape (rows, classes)
-            Predictors.
-        validation : bool
-            Whose labels.
-
-        Returns
-        -------
-        Loss
-        """
-        name = "y_val" if validation else "y_train"
-        label = self.fact(
-            f"class of {name}",
-            ("y_train", "y_val"),
-            lambda: np.searchsorted(self.labels, getattr(self, name)),
-        )
-        return cross_entropy(T, label)
-
-    def change(self, U: Array) -> float:
-        """Return half the largest range of a row.
-
-        Parameters
-        ----------
-        U : array, shape (rows, classes)
-            Predictors of q.
-
-        Returns
-        -------
-        float
-        """
-        return 0.5 * float(largest_range(np.ascontiguousarray(U)))

@@ -158,10 +158,6 @@ class QuadraticBilevel(QuadraticLower):
         """Return 0."""
         return np.zeros(self.A3.shape[1])
 
-    def auto(self) -> tuple[str, ...]:
-        """Return the methods, quasi-Newton first: the upper level may be ill-conditioned."""
-        return ("inexact-quasi-newton", "maid", "hoag")
-
     @property
     def judge_units(self) -> int:
         """Products with the data in one certificate."""

@@ -12,7 +12,7 @@ import numpy as np
 from fejer.errors import ProblemError
 from fejer.evidence import Array
 from fejer.numerics.matrix import Matrix
-from fejer.problem import as_number, as_vector
+from fejer.problem import as_vector
 
 from . import _left_out as criteria
 from ._assessment import ROUNDING, Constants, Cross, Upper, norm
@@ -100,20 +100,18 @@ class RidgeBilevel(SampledData, Penalties, QuadraticLower):
     modes: ClassVar[tuple[str, ...]] = ("scalar", "feature", *criteria.CRITERIA)
 
     def __post_init__(self) -> None:
-        X = Matrix.of(self.X_train, "X_train")
-        self.set(X_train=X, y_train=as_vector(self.y_train, "y_train", size=X.shape[0]))
-        if self._left_out:
+        if not self._left_out:
+            self.set_data()
+        else:
+            X = Matrix.of(self.X_train, "X_train")
+            self.set(X_train=X, y_train=as_vector(self.y_train, "y_train", size=X.shape[0]))
             for name in ("X_val", "y_val"):
                 if getattr(self, name) is not None:
                     raise ProblemError(f'{name}: expected None with mode="{self.mode}"')
             if min(X.shape) > DIRECT:
                 text = f"expected a smaller side of X_train of at most {DIRECT}"
                 raise ProblemError(f'mode: {text} with "{self.mode}", got {X.shape}')
-        else:
-            V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
-            self.set(X_val=V, y_val=as_vector(self.y_val, "y_val", size=V.shape[0]))
-        self.set(scale=as_number(self.scale, "scale", above=0))
-        self.set_box()
+        self.set_penalties()
 
     @property
     def _left_out(self) -> bool:
@@ -156,10 +154,6 @@ class RidgeBilevel(SampledData, Penalties, QuadraticLower):
         X = rng.standard_normal((n_train + n_val, n_features))
         y = X @ coefficients + noise * rng.standard_normal(n_train + n_val)
         return cls(X[:n_train], y[:n_train], X[n_train:], y[n_train:], mode)
-
-    def auto(self) -> tuple[str, ...]:
-        """Return the methods, quasi-Newton first."""
-        return ("inexact-quasi-newton", "maid", "hoag")
 
     @property
     def judge_units(self) -> int:

@@ -15,15 +15,16 @@ from fejer.problem import as_number
 
 from ._assessment import ROUNDING, Constants, Cross, Upper, norm
 from ._classification import signs
+from ._logarithms import Logarithms
 from ._losses import binary
-from ._penalties import LARGEST_LOG
+from ._sampling import Splits
 from ._smooth_lower import SmoothLower
 
 __all__ = ["SquaredHingeSVM"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SquaredHingeSVM(SmoothLower):
+class SquaredHingeSVM(Splits, Logarithms, SmoothLower):
     """Weights of the samples of a support vector machine, by the loss on validation data.
 
     min over x in [lower, upper]^(n_t) of ``Phi(x) = mean_j log(1 + exp(-c_j (v_j'w + b)))`` where
@@ -97,19 +98,9 @@ class SquaredHingeSVM(SmoothLower):
     kinks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        X = Matrix.of(self.X_train, "X_train")
-        V = Matrix.of(self.X_val, "X_val", shape=(-1, X.shape[1]))
-        lower = as_number(self.lower, "lower", least=-LARGEST_LOG, most=LARGEST_LOG)
-        self.set(
-            X_train=X,
-            y_train=signs(self.y_train, "y_train", X.shape[0]),
-            X_val=V,
-            y_val=signs(self.y_val, "y_val", V.shape[0]),
-            mu_b=as_number(self.mu_b, "mu_b", above=0),
-            lower=lower,
-            upper=as_number(self.upper, "upper", above=lower, most=LARGEST_LOG),
-            scale=as_number(self.scale, "scale", above=0),
-        )
+        self.set_data(signs)
+        self.set(mu_b=as_number(self.mu_b, "mu_b", above=0))
+        self.set_box()
 
     @classmethod
     def random(
@@ -148,14 +139,6 @@ class SquaredHingeSVM(SmoothLower):
         data = X[:n_train], given, X[n_train:], label[n_train:]
         return cls(*data, 1.0, middle - reach, middle + reach)
 
-    def initial_point(self) -> Array:
-        """Return the logarithms of s, ``t = 1/2``, moved into the box."""
-        return np.clip(np.log(self.sizes()), self.lower, self.upper)
-
-    def auto(self) -> tuple[str, ...]:
-        """Return the methods, quasi-Newton first."""
-        return ("inexact-quasi-newton", "maid", "hoag")
-
     @property
     def judge_units(self) -> int:
         """Gradients and products in one certificate from an accurate witness."""
@@ -186,22 +169,6 @@ class SquaredHingeSVM(SmoothLower):
     def sizes(self) -> Array:
         """Return s."""
         return np.asarray(1.0 / self._rows("train").row_sq_norms())
-
-    def box(self) -> tuple[Array, Array]:
-        """Return the bounds of the logarithms."""
-        n = self.X_train.shape[0]
-        return np.full(n, self.lower), np.full(n, self.upper)
-
-    def steps_to_box(self, x: Array) -> tuple[Array, Array]:
-        """Return the distances to the image of the box, without cancellation."""
-        s, p = self.sizes(), np.exp(x)
-        low, high = math.exp(self.lower), math.exp(self.upper)
-        return s * (low - p) / ((p + s) * (low + s)), s * (high - p) / ((p + s) * (high + s))
-
-    def chart_rate(self, x: Array) -> Array:
-        """Return ``(p + s)^2/(p s)``."""
-        s, p = self.sizes(), np.exp(x)
-        return np.asarray((p + s) ** 2 / (p * s))
 
     def _ridge(self) -> Array:
         ridge = np.ones(self.lower_size)
@@ -248,8 +215,7 @@ class SquaredHingeSVM(SmoothLower):
 
     def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
         """Return ``-w max(0, 1 - B y) B q``, w = dp/dx or dp/dt."""
-        B, s, p = self._rows("train"), self.sizes(), np.exp(x)
-        w = (p + s) ** 2 / s if chart else p
+        B, w = self._rows("train"), self.weights(x, chart)
         slack, u = np.maximum(0.0, 1.0 - B.matvec(y)), B.matvec(q)
         reach, spectral = np.sqrt(B.row_sq_norms()), B.spectral_norm()
         errors = slack * B.abs_matvec(q) + np.abs(u) * (1.0 + B.abs_matvec(y))

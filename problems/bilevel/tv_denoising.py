@@ -11,11 +11,11 @@ import numpy as np
 
 from fejer.errors import ProblemError
 from fejer.evidence import Array
-from fejer.problem import as_number
 
 from . import _variation as variation
 from ._assessment import ROUNDING, Constants, Cross, Upper, norm
 from ._images import LARGEST_LOG, images, spread
+from ._logarithms import Logarithms
 from ._smooth_lower import SmoothLower
 
 __all__ = ["TVDenoising"]
@@ -30,7 +30,7 @@ class _Edges(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TVDenoising(SmoothLower):
+class TVDenoising(Logarithms, SmoothLower):
     """Weight and smoothing of total-variation denoising, by the error on images known clean.
 
     min over x in [lower, upper]^2 of ``Phi(x) = 1/(2N) ||y*(x) - clean||^2`` where y*(x) minimises
@@ -101,12 +101,7 @@ class TVDenoising(SmoothLower):
         if self.noisy.shape != self.clean.shape:
             expected = f"the shape of clean, {self.clean.shape}"
             raise ProblemError(f"noisy: expected {expected}, got {self.noisy.shape}")
-        lower = as_number(self.lower, "lower", least=-LARGEST_LOG, most=LARGEST_LOG)
-        self.set(
-            lower=lower,
-            upper=as_number(self.upper, "upper", above=lower, most=LARGEST_LOG),
-            scale=as_number(self.scale, "scale", above=0),
-        )
+        self.set_box(LARGEST_LOG)
 
     @classmethod
     def random(
@@ -134,17 +129,9 @@ class TVDenoising(SmoothLower):
         clean = np.sin(2 * (a * i / height + b * j / width) + phase) + 0.5 * side
         return cls(clean, clean + noise * rng.standard_normal(clean.shape))
 
-    def initial_point(self) -> Array:
-        """Return the logarithms of s, ``t = 1/2``, moved into the box."""
-        return np.clip(np.log(self.sizes()), self.lower, self.upper)
-
     def lower_start(self) -> Array:
         """Return the noisy images."""
         return np.array(self.noisy.ravel())
-
-    def auto(self) -> tuple[str, ...]:
-        """Return the methods, quasi-Newton first."""
-        return ("inexact-quasi-newton", "maid", "hoag")
 
     @property
     def judge_units(self) -> int:
@@ -165,16 +152,6 @@ class TVDenoising(SmoothLower):
     def lower_size(self) -> int:
         """Number of pixels."""
         return int(self.noisy.size)
-
-    def box(self) -> tuple[Array, Array]:
-        """Return the bounds of x."""
-        return np.full(2, self.lower), np.full(2, self.upper)
-
-    def steps_to_box(self, x: Array) -> tuple[Array, Array]:
-        """Return the distances to the image of the box, without cancellation."""
-        s, p = self.sizes(), np.exp(x)
-        low, high = math.exp(self.lower), math.exp(self.upper)
-        return s * (low - p) / ((p + s) * (low + s)), s * (high - p) / ((p + s) * (high + s))
 
     def _parts(self, x: Array) -> tuple[float, float, int]:
         return 0.5 * math.exp(x[0]), math.exp(x[1]), self.noisy.shape[0]
@@ -246,11 +223,11 @@ class TVDenoising(SmoothLower):
     def cross(self, x: Array, y: Array, q: Array, *, chart: bool = False) -> Cross:
         """Return ``J'q``, J of two columns."""
         c, nu, N = self._parts(x)
-        shape, p, s = self.noisy.shape, np.exp(x), self.sizes()
+        shape = self.noisy.shape
         J = np.empty((2, *shape))
         variation.columns(y.reshape(shape), c, nu, J[0], J[1])
         # In t a column is multiplied by dp/dt / p.
-        w = ((p + s) ** 2 / (s * p) if chart else np.ones(2)) / N
+        w = (self.chart_rate(x) if chart else np.ones(2)) / N
         J = J.reshape(2, -1) * w[:, None]
         bends = 8 * c / nu * w
         # The rounding of a difference is multiplied by at most c/nu, on four edges of a pixel.

@@ -116,10 +116,6 @@ class UnboundedSmoothBilevel(QuadraticLower):
         """Return ``B'(start, .., start)``."""
         return np.asarray(self._B().T @ np.full(self.n, self.start))
 
-    def auto(self) -> tuple[str, ...]:
-        """Return the methods, quasi-Newton first."""
-        return ("inexact-quasi-newton", "maid", "hoag")
-
     @property
     def judge_units(self) -> int:
         """Gradients and products in one certificate."""
