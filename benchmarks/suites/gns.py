@@ -21,7 +21,7 @@ SUITE = Suite(
             Instance(
                 "SmoothProblem", f"{MODULE}:sampled_logistic", {"name": name}, f"functions, {name}"
             )
-            for name in ("ill", "mushrooms")
+            for name in ("a9a", "mushrooms")
         ),
     ),
     contenders=(
