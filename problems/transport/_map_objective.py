@@ -31,9 +31,12 @@ class Fit:
         self.divergence = np.inf
         self._pairs: PointCloud | None = None
         self.size, self.doubt = 1.0, np.inf
+        with np.errstate(all="ignore"):  # plans between far images overflow
+            self._compute(problem, x)
+
+    def _compute(self, problem: MapFit, x: Array) -> None:
         source, target = problem.source, problem.target
-        with np.errstate(all="ignore"):
-            y = problem.family.apply(x, source)
+        y = problem.family.apply(x, source)
         if not np.isfinite(y).all() or np.abs(y).max() > LARGEST:
             return
         self._cross, self._own = PointCloud(target, y), PointCloud(y, y)

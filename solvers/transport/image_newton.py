@@ -105,6 +105,8 @@ class ImageNewton(Method):
         at = problem.oracle(state.x)
         model = _Model(problem, at)
         state.work += 1
+        if not model.finite:
+            return False
         if state.radius == 0.0:  # images may move by their spread
             size = float(np.linalg.norm(problem.source - problem.source.mean(axis=0)))
             state.radius = size / (float(np.linalg.norm(model.J, 2)) or 1.0) or 1.0
@@ -144,9 +146,13 @@ class _Model:
             self.reflections, R = qr(J.T, mode="raw", check_finite=False)
             J = np.triu(R[: J.shape[0]]).T
         self.J = J
-        self.HJ = at.curvature() @ J
-        self.values, self.vectors = np.linalg.eigh(J.T @ self.HJ)
-        self.slope = self.vectors.T @ (J.T @ at.images_grad.ravel())
+        with np.errstate(all="ignore"):
+            self.HJ = at.curvature() @ J
+            H = J.T @ self.HJ
+        self.finite = bool(np.isfinite(H).all())
+        if self.finite:
+            self.values, self.vectors = np.linalg.eigh(H)
+            self.slope = self.vectors.T @ (J.T @ at.images_grad.ravel())
 
     def whole(self, s: Array) -> Array:
         """The step in all parameters."""
@@ -199,23 +205,26 @@ def minimize_in_ball(values: Array, slope: Array, radius: float) -> tuple[Array,
     """
     from scipy.optimize import brentq
 
-    least = float(values[0])
-    tiny = _least(values)
-
-    def at(shift: float) -> Array:
-        return -slope / np.maximum(values + shift, tiny)
-
+    least, floor = float(values[0]), _least(values)
     low = max(0.0, -least)
-    s = at(low)
-    if not np.linalg.norm(s) > radius:
+    base = values + low  # at least 0, and exactly so in the lowest direction: mu = low + t
+
+    def at(t: float) -> Array:
+        return -slope / np.maximum(base + t, floor)
+
+    def size(s: Array) -> float:
+        with np.errstate(over="ignore"):
+            return float(np.linalg.norm(s))
+
+    s = at(0.0)
+    if not size(s) > radius:
         if least < 0:  # the gradient has no part in the lowest direction
-            s = np.array(s)
-            s[0] = math.copysign(math.sqrt(radius**2 - float(s[1:] @ s[1:])), -slope[0])
+            s[0] = math.copysign(math.sqrt(max(0.0, radius**2 - float(s[1:] @ s[1:]))), -slope[0])
         return s, low
 
-    def excess(shift: float) -> float:
-        return 1.0 / radius - 1.0 / float(np.linalg.norm(at(shift)))
+    def excess(t: float) -> float:
+        return 1.0 / radius - 1.0 / size(at(t))
 
-    high = low + float(np.linalg.norm(slope)) / radius + tiny
-    shift = float(brentq(excess, low, high, xtol=1e-14 * high, rtol=1e-12))
-    return at(shift), shift
+    high = 2.0 * float(np.linalg.norm(slope)) / radius
+    t = float(brentq(excess, 0.0, high, xtol=1e-14 * high, rtol=1e-12))
+    return at(t), low + t

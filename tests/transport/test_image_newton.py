@@ -96,6 +96,31 @@ def test_step_in_a_ball_against_a_search():
         assert slope @ s + 0.5 * (s * s) @ values <= model.min() + 1e-9
 
 
+def test_step_in_a_ball_at_its_edges():
+    """A gradient in the lowest direction alone; curvature that hides the gradient by rounding."""
+    s, _ = minimize_in_ball(np.array([-1.0, 2.0]), np.array([1e-3, 0.0]), 0.5)
+    assert s == pytest.approx([-0.5, 0.0])
+    s, shift = minimize_in_ball(np.array([-1e8, -1.0, 3.0]), np.array([1e-12, 1.0, -1.0]), 1.0)
+    assert np.linalg.norm(s) == pytest.approx(1.0) and shift >= 1e8
+    for values in ([-2.0, -2.0], [0.0, 0.0], [1e-300, 1.0]):
+        s, _ = minimize_in_ball(np.array(values), np.array([3.0, 4.0]), 2.0)
+        assert np.linalg.norm(s) <= 2.0 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e3, 1e8, 1e25])
+@pytest.mark.parametrize("kind", ["affine", "rbf", "mlp"])
+def test_hostile_starts(kind, scale):
+    problem = fejer.MapFit.random(map=kind)
+    x0 = scale * np.random.default_rng(8).normal(size=problem.family.size)
+    if problem.evaluate(x0).not_finite():
+        with pytest.raises(fejer.ProblemError, match=r"^x0: "):
+            fejer.minimize(problem, x0, method="image-newton")
+        return
+    result = fejer.minimize(problem, x0, method="image-newton", max_iter=60)
+    assert np.isfinite(result.x).all() and result.fun <= problem.objective(x0)
+    assert result.success == (result.certificate.value <= 1e-6)
+
+
 def test_the_cost_of_the_gap_decides_which_map_is_learnt():
     """For the distance diag(3, .3) is not optimal; the map for it pays less in that cost."""
     cost = "euclidean"
