@@ -1,5 +1,7 @@
 """lv-hba, lv-hba-anderson and kkt-implicit: known optima, brute force, the value function."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -410,3 +412,35 @@ def test_a_fixed_point_that_is_no_minimum_is_left():
     result = fejer.minimize(problem, method="lv-hba-anderson")
     assert result.success
     assert abs(result.upper_variable[0]) == pytest.approx(1.0)
+
+
+def flattened(state):
+    """All numbers of a state as bytes, by name."""
+    found = {}
+    for name, value in vars(state).items():
+        if hasattr(value, "nit"):
+            found |= {f"{name}.{k}": v for k, v in flattened(value).items()}
+        else:
+            found[name] = value.tobytes() if isinstance(value, np.ndarray) else value
+    return found
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("starts", [1, 3])
+def test_parts_of_a_run_are_the_whole(method, starts):
+    """Bit for bit, through the descent and through several searches, and after pickling."""
+    problem = CLASSICS["de-silva"]().problem
+    w = np.array([0.9, 0.1, 1.2, 0.6])
+    states = []
+    for cuts in ((260,), (60, 101, 173, 260), (*range(7, 260, 23), 260)):
+        options = {"starts": starts} if starts > 1 else {}
+        run = Run(problem, w, method=method, options=options, tol=0.0)
+        run.open()
+        for k in cuts:
+            while run.state.nit < k and not run.state.finished:
+                run.forward(k)
+            run.state = pickle.loads(pickle.dumps(run.state))
+        states.append(flattened(run.state))
+        if method == "lv-hba-anderson" and starts == 1:
+            assert run.state.descent is not None
+    assert states[0] == states[1] == states[2]
