@@ -98,6 +98,8 @@ def shared_representation() -> Found:
 
     A call is a gradient or a product over the same number of samples for all: 128 where there are
     samples, else everything. The grids reach beyond the best step of each method on both sides.
+    Neither problem has curvature that grows with the gradient, which steps of a fixed length are
+    made for.
     """
     from fejer.benchmarks.instances.bilevel import digits_cleaning, representation
 
