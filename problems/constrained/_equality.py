@@ -7,16 +7,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fejer.errors import OracleError
+from fejer.errors import OracleError, ProblemError
 from fejer.evidence import EMPTY, Array, Certificate, failed
-from fejer.problem import Problem, witness_array
+from fejer.problem import Problem, as_vector, witness_array
 
 from . import _kkt as kkt
 from . import _oracle as oracle
 from ._derivatives import constrained_checks
 from ._hessian import hessian_product, lagrangian_hessian
 from ._point import ConstrainedPoint
-from ._second_order import kkt_inertia, verdict
+from ._second_order import kkt_inertia, kkt_matrix, verdict
 
 KIND = "KKT residual"
 PROVABLE = 1e-8  # a residual below this is no reason to look for a proof that none exists
@@ -247,6 +247,44 @@ class Equality(Problem):
         if not self.judge(x, witness).value <= VERDICT:
             return "unknown"
         return verdict(self.inertia(x, witness), x.size, self.n_constraints)
+
+    def vjp(self, x: Array, v: Array, witness: Mapping[str, Array] = EMPTY) -> tuple[Array, Array]:
+        """Return what the derivative of the solution by parameters is made of.
+
+        At a solution w = (x, l) with a regular ``K = [[H, G'], [G, 0]]`` the conditions
+        ``F(w; p) = (grad_x L, c) = 0`` define x(p), and ``v' dx/dp = -(u, r)' dF/dp`` with
+        ``K (u, r) = (v, 0)``: one linear system, however many parameters there are.
+
+        Parameters
+        ----------
+        x : array, shape (n,)
+            A solution.
+        v : array, shape (n,)
+            Derivative of a function of x.
+        witness : mapping, optional
+            That of the result.
+
+        Returns
+        -------
+        u : array, shape (n,)
+            To be multiplied with the derivative of ``grad_x L`` by the parameters.
+        r : array, shape (m,)
+            With that of c.
+
+        Raises
+        ------
+        ProblemError
+            v of another shape, or K is singular or not finite.
+        """
+        x, v = as_vector(x, "x", self.size), as_vector(v, "v", self.size)
+        K = kkt_matrix(self, x, self.multipliers(x, witness))
+        try:
+            found = np.linalg.solve(K, np.append(v, np.zeros(len(K) - v.size)))
+        except np.linalg.LinAlgError:
+            found = np.full(len(K), np.nan)
+        if not np.isfinite(found).all():
+            raise ProblemError("x: expected a solution with a regular KKT matrix")
+        return found[: v.size], found[v.size :]
 
     def derivative_checks(self, x: Array) -> list[tuple[str, Array, Array]]:
         """Compare the supplied derivatives with differences.

@@ -14,16 +14,23 @@ ROWS = 2000
 ZERO = 1e-9  # eigenvalues up to this share of the largest count as zero
 
 
+def kkt_matrix(problem: Any, x: Array, l: Array) -> Array:
+    """Return ``[[H, G'], [G, 0]]``, H the Hessian of the Lagrangian."""
+    n, m = x.size, l.size
+    K = np.zeros((n + m, n + m))
+    with np.errstate(all="ignore"):
+        K[:n, :n] = oracle.dense(problem.lagrangian_hessian(x, l)[0])
+        K[n:, :n] = oracle.dense(problem.at(x).constraint_jac)
+        K[:n, n:] = K[n:, :n].T
+    return K
+
+
 def kkt_inertia(problem: Any, x: Array, l: Array) -> tuple[int, int, int] | None:
     """Return the signs of the eigenvalues of ``[[H, G'], [G, 0]]``, each row scaled to 1."""
     n, m = x.size, l.size
     if n + m > ROWS or not np.isfinite(l).all():
         return None
-    with np.errstate(all="ignore"):
-        K = np.zeros((n + m, n + m))
-        K[:n, :n] = oracle.dense(problem.lagrangian_hessian(x, l)[0])
-        K[n:, :n] = oracle.dense(problem.at(x).constraint_jac)
-        K[:n, n:] = K[n:, :n].T
+    K = kkt_matrix(problem, x, l)
     if not np.isfinite(K).all():
         return None
     largest = float(np.abs(K).max(initial=0.0)) or 1.0

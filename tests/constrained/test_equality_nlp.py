@@ -227,3 +227,51 @@ def test_no_false_success_on_hostile_functions(name, start):
         g = HOSTILE[name](result.x)[1]
         value = twin.kkt(g, A @ result.x - b, A, result.x, result.multipliers)
         assert value <= 1.01e-6
+
+
+@pytest.mark.parametrize("method", ["exact-al-newton", "alm"])
+def test_derivatives_of_the_solution_are_those_of_differences(method):
+    """min |x - p|^2/2 + p1 x1^4 on the sphere of radius r and a plane that p shifts."""
+
+    def solved(p):
+        return fejer.EqualityNLP(
+            lambda x: 0.5 * (x - p[:3]) @ (x - p[:3]) + p[0] * x[0] ** 4,
+            lambda x: x - p[:3] + [4 * p[0] * x[0] ** 3, 0, 0],
+            lambda x: np.array([x @ x - p[3] ** 2, x.sum() - p[1]]),
+            lambda x: np.vstack([2 * x, np.ones(3)]),
+            [1.0, 0.5, -0.5],
+            lag_hess=lambda x, l, sigma: (
+                sigma * (np.eye(3) + np.diag([12 * p[0] * x[0] ** 2, 0, 0])) + 2 * l[0] * np.eye(3)
+            ),
+        )
+
+    p, v = np.array([1.0, 0.3, -0.7, 1.2]), np.array([0.4, -1.0, 2.0])
+
+    def found(p):
+        return fejer.minimize(solved(p), method=method, tol=1e-11)
+
+    result = found(p)
+    u, r = solved(p).vjp(result.x, v, result.witness)
+    by_p = np.zeros((5, 4))  # the derivative of (grad L, c) by p
+    by_p[:3, :3] = -np.eye(3)
+    by_p[0, 0] += 4 * result.x[0] ** 3
+    by_p[3, 3], by_p[4, 1] = -2 * p[3], -1.0
+    slopes = -np.append(u, r) @ by_p
+    h = 1e-5
+    quotient = [v @ (found(p + h * e).x - found(p - h * e).x) / (2 * h) for e in np.eye(4)]
+    np.testing.assert_allclose(slopes, quotient, rtol=1e-5, atol=1e-6)
+
+
+def test_no_derivative_of_what_is_not_isolated():
+    flat = fejer.EqualityNLP(
+        lambda x: 0.0,
+        lambda x: np.zeros(2),
+        lambda x: np.array([x[0] - 1]),
+        lambda x: np.array([[1.0, 0.0]]),
+        [1.0, 0.0],
+        lag_hess=lambda x, l, sigma: np.zeros((2, 2)),
+    )
+    with pytest.raises(fejer.ProblemError, match=r"^x: .*regular"):
+        flat.vjp(np.array([1.0, 0.0]), np.ones(2))
+    with pytest.raises(fejer.ProblemError, match=r"^v: "):
+        flat.vjp(np.array([1.0, 0.0]), np.ones(3))

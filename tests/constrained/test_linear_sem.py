@@ -340,3 +340,17 @@ def test_a_refit_that_gains_nothing_ends():
     result = fejer.minimize(problem, tol=0.0, max_iter=10_000)
     assert not result.success and result.nit < 2000
     assert result.certificate.value < 1e-10
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_units_and_no_penalty_and_no_edges(noise):
+    """Without a penalty all of X times k leaves the weights; independent columns have no edges."""
+    problem = fejer.LinearSEM.random(noise=noise, seed=4).replace(lam=0.0)
+    result = fejer.minimize(problem, tol=1e-9)
+    other = problem.replace(X=8.0 * problem.X)
+    again = fejer.minimize(other, result.x, tol=1e-9)
+    np.testing.assert_allclose(again.x, result.x, atol=1e-7)
+    assert again.fun == pytest.approx(8 * result.fun, rel=1e-9)
+    alone = fejer.LinearSEM(np.random.default_rng(0).standard_normal((500, 6)), noise, lam=0.2)
+    empty = fejer.minimize(alone, tol=1e-9)
+    assert empty.success and not empty.graph_weights.any() and not empty.x.any()
