@@ -97,3 +97,23 @@ DISC = {
     "hess_g": lambda x, y, l: 2 * l[0] * np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
     "project_C": to_disc,
 }
+
+
+def saddle_value(prep, w, z):
+    """v by iterating to rounding."""
+    t, l = problem_y(prep, w), z.copy()
+    step = prep.steps(1.0)[0]
+    for _ in range(20_000):
+        old = t, l
+        t, l = prep.inner(w, t, l, z, step)
+        if max(np.abs(t - old[0]).max(), np.abs(l - old[1]).max(initial=0.0)) < 1e-15:
+            break
+    u = np.concatenate([w, t, l, z])
+    c = 1.0
+    problem = prep.problem
+    v = problem.upper_value(w) / c + problem.lower_value(w) - prep.merit(u, c)
+    return v, t, l
+
+
+def problem_y(prep, w):
+    return prep.problem.parts(w)[1].copy()
