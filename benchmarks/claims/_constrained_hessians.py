@@ -56,8 +56,9 @@ def sampled_rows() -> Found:
     and both end with the gradients that a rate needs: whole Hessians of BLAS cost ten gradients
     and no more, which bounds the gain. Below 0.05 s our own overhead counts against L-BFGS.
     """
-    from scipy.optimize import minimize
+    from scipy import optimize
 
+    scipy_minimize: Any = optimize.minimize
     kinds = ("auto", "sketch", "exact")
     for name in ("a9a", "ill", "correlated", "w8a", "mushrooms", "phishing"):
         problem = sampled_logistic(name)
@@ -72,7 +73,9 @@ def sampled_rows() -> Found:
                 spent[kind].append(time.process_time() - begun)
                 solved = solved and found.success
             begun = time.process_time()
-            rival = minimize(problem.fun, problem.x0, jac=True, method="L-BFGS-B", options=limits)
+            rival = scipy_minimize(
+                problem.fun, problem.x0, jac=True, method="L-BFGS-B", options=limits
+            )
             seconds = time.process_time() - begun
             spent["lbfgs"].append(seconds if problem.judge(rival.x).holds(1e-6) else np.inf)
         middle = {kind: float(np.median(times)) for kind, times in spent.items()}

@@ -279,12 +279,13 @@ class Equality(Problem):
         x, v = as_vector(x, "x", self.size), as_vector(v, "v", self.size)
         K = kkt_matrix(self, x, self.multipliers(x, witness))
         try:
-            found = np.linalg.solve(K, np.append(v, np.zeros(len(K) - v.size)))
+            found = np.asarray(np.linalg.solve(K, np.append(v, np.zeros(len(K) - v.size))), float)
         except np.linalg.LinAlgError:
             found = np.full(len(K), np.nan)
         if not np.isfinite(found).all():
             raise ProblemError("x: expected a solution with a regular KKT matrix")
-        return found[: v.size], found[v.size :]
+        u, r = np.split(found, [v.size])
+        return u, r
 
     def derivative_checks(self, x: Array) -> list[tuple[str, Array, Array]]:
         """Compare the supplied derivatives with differences.
