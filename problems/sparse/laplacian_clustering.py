@@ -145,7 +145,8 @@ class LaplacianClustering(Problem):
         own = index == np.arange(n)[:, None]  # equal points may hide a point from itself
         own[~own.any(axis=1), -1] = True
         column, length = index[~own], distance[~own]
-        W = csr_array((np.ones(n * k), (np.repeat(np.arange(n), k), column)), shape=(n, n))
+        rows, column = (np.asarray(v, np.int32) for v in (np.repeat(np.arange(n), k), column))
+        W = csr_array((np.ones(n * k), (rows, column)), shape=(n, n))
         return ((W + W.T) * 0.5).tocsr(), float(np.mean(length**2)) or 1.0
 
     def labelled_means(self) -> Array:
@@ -335,5 +336,7 @@ def rows_softmax(logits: Array) -> Array:
     >>> rows_softmax(np.zeros((1, 2)))
     array([[0.5, 0.5]])
     """
-    out = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(out / out.sum(axis=1, keepdims=True))
+    out = logits - logits.max(axis=1, keepdims=True)
+    np.exp(out, out=out)
+    out /= out.sum(axis=1, keepdims=True)
+    return np.asarray(out)

@@ -104,11 +104,18 @@ class BoundOptimiser(Method):
         for _ in range(n):
             if state.finished:
                 return True
-            logits = problem.lam * (W @ state.S) - problem.costs(state.centers)
+            logits = W @ state.S  # in place from here on: fresh memory costs more than arithmetic
+            logits *= problem.lam
+            logits -= problem.costs(state.centers)
             if prep > 0.0:
-                logits += prep * np.log(np.maximum(state.S, 1e-300))
-            S = problem.held(rows_softmax(logits / (1.0 + prep)))
-            moved = float(np.abs(S - state.S).max())
+                logs = np.maximum(state.S, 1e-300)
+                np.log(logs, out=logs)
+                logs *= prep
+                logits += logs
+            logits /= 1.0 + prep
+            S = problem.held(rows_softmax(logits))
+            np.subtract(S, state.S, out=logits)
+            moved = max(float(logits.max()), -float(logits.min()))
             state.S = S
             state.inner += 1
             if state.inner == self.inner:
