@@ -13,7 +13,7 @@ from fejer.evidence import Array
 
 __all__ = ["network", "self_tuning_ridge", "shared_representation", "trained"]
 
-STEPS, WARM = 2000, 150  # iterations of self-tuning, of two training gradients each
+STEPS, WARM = 2000, 24  # iterations of self-tuning, of two training gradients; 5 epochs of warm-up
 LENGTH, MOMENTUM = 0.3, 0.9  # of training steps, as in self-tuning
 
 

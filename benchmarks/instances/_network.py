@@ -12,7 +12,7 @@ from fejer.evidence import Array
 __all__ = ["Network"]
 
 SIDE, HIDDEN, CLASSES = 8, 64, 10
-SIZES = (65, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN + 1, CLASSES)
+SIZES = (SIDE * SIDE + 1, HIDDEN), (HIDDEN + 1, CLASSES)
 LOW, HIGH = (-6.0, -6.0, -6.0, -0.5), (2.0, 2.0, 1.0, 3.0)  # of the four hyperparameters
 
 
@@ -23,7 +23,7 @@ def sigmoid(x: float) -> float:
 
 @dataclass
 class Network:
-    """Cross entropy of a 64-64-64-10 network under dropout, noise and shifts of its inputs.
+    """Cross entropy of a 64-64-10 network under dropout, noise and shifts of its inputs.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Network:
 
     Notes
     -----
-    Hyperparameters: log-odds of the two dropout rates, logarithm of the noise's standard deviation,
+    Hyperparameters: log-odds of the dropout rates of pixels and hidden units, logarithm of the noise's standard deviation,
     and the largest shift in pixels, which is rounded to an integer.
     """
 
@@ -74,20 +74,15 @@ class Network:
         }
 
     def weights(self, y: Array) -> list[Array]:
-        """Return the three matrices."""
+        """Return the two matrices."""
         return [y[a:b].reshape(shape) for (a, b), shape in zip(self.places, SIZES, strict=True)]
 
-    def run(self, y: Array, X: Array, masks: Any) -> tuple[Array, Array, Array]:
-        """Return the two hidden layers and the class scores."""
-        first, second, third = self.weights(y)
-        a = np.tanh(X @ first) * masks[0]
-        b = np.tanh(a @ second) * masks[1]
-        return a, b, np.c_[b, np.ones(len(b))] @ third
-
-    def gradient(self, y: Array, X: Array, labels: Any, masks: Any) -> tuple[float, Array]:
-        """Return the mean cross entropy and its gradient."""
-        _, second, third = self.weights(y)
-        a, b, T = self.run(y, X, masks)
+    def gradient(self, y: Array, X: Array, labels: Any, mask: Any) -> tuple[float, Array]:
+        """Return the mean cross entropy and its gradient; the mask multiplies hidden units."""
+        first, second = self.weights(y)
+        plain = np.tanh(X @ first)
+        hidden = np.c_[plain * mask, np.ones(len(X))]
+        T = hidden @ second
         top = T.max(axis=1, keepdims=True)
         P = np.exp(T - top)
         total = P.sum(axis=1, keepdims=True)
@@ -96,11 +91,8 @@ class Network:
         P /= total
         P[rows, labels] -= 1
         P /= len(X)
-        kept = [np.where(m == 0, 1.0, m) for m in masks]
-        back = (P @ third[:-1].T) * masks[1] * (1 - (b / kept[1]) ** 2)
-        deeper = (back @ second.T) * masks[0] * (1 - (a / kept[0]) ** 2)
-        parts = X.T @ deeper, a.T @ back, np.c_[b, np.ones(len(b))].T @ P
-        return fun, np.concatenate([part.ravel() for part in parts])
+        back = (P @ second[:-1].T) * mask * (1 - plain**2)
+        return fun, np.concatenate([(X.T @ back).ravel(), (hidden.T @ P).ravel()])
 
     def slope(self, x: Array, y: Array) -> Array:
         """Return the training gradient over a fresh batch, disturbed as x says."""
@@ -114,18 +106,19 @@ class Network:
         flat = pixels.reshape(self.batch, -1)
         flat = flat + np.exp(x[2]) * self.rng.standard_normal(flat.shape)
         masks = []
-        for rate in (sigmoid(x[0]), sigmoid(x[1])):
-            masks.append((self.rng.uniform(size=(self.batch, HIDDEN)) >= rate) / (1 - rate))
-        X = np.c_[flat, np.ones(self.batch)]
-        return self.gradient(y, X, self.labels[rows], masks)[1]
+        for odds, units in ((x[0], SIDE * SIDE), (x[1], HIDDEN)):
+            rate = sigmoid(odds)
+            masks.append((self.rng.uniform(size=(self.batch, units)) >= rate) / (1 - rate))
+        X = np.c_[flat * masks[0], np.ones(self.batch)]
+        return self.gradient(y, X, self.labels[rows], masks[1])[1]
 
     def upper(self, x: Array, y: Array) -> float:
         """Return the validation loss."""
-        return self.gradient(y, self.V, self.wanted, np.ones((2, 1, 1)))[0]
+        return self.gradient(y, self.V, self.wanted, 1.0)[0]
 
     def upper_in_y(self, x: Array, y: Array) -> Array:
         """Return its gradient."""
-        return self.gradient(y, self.V, self.wanted, np.ones((2, 1, 1)))[1]
+        return self.gradient(y, self.V, self.wanted, 1.0)[1]
 
 
 def shifted(image: Array, down: int, right: int) -> Array:

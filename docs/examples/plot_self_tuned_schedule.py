@@ -19,7 +19,7 @@ from fejer.driver import Run
 STEPS, EVERY, LENGTH = 900, 30, 0.3
 
 problem = digits_network()
-options = {"steps": STEPS, "warm": 150, "absolute_step": LENGTH, "upper_step": 0.02}
+options = {"steps": STEPS, "warm": 24, "absolute_step": LENGTH, "upper_step": 0.02}
 run = Run(problem, method="self-tuning", options=options, tol=0.0)
 run.open()
 path, losses, steps = [], [], range(EVERY, STEPS + 1, EVERY)
@@ -49,11 +49,11 @@ print(f"{start[-1]:.3f}, those that self-tuning ended with, from the start on {e
 # %%
 path = np.array(path)
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-left.plot(steps, 1 / (1 + np.exp(-path[:, 0])), label="dropout, first layer")
-left.plot(steps, 1 / (1 + np.exp(-path[:, 1])), label="dropout, second layer")
+left.plot(steps, 1 / (1 + np.exp(-path[:, 0])), label="dropout of pixels")
+left.plot(steps, 1 / (1 + np.exp(-path[:, 1])), label="dropout of hidden units")
 left.plot(steps, np.exp(path[:, 2]), label="noise of the inputs")
 left.plot(steps, path[:, 3], label="shift in pixels, to be rounded")
-left.axvline(150, color="0.7", lw=0.8)
+left.axvline(24, color="0.7", lw=0.8)
 left.set(xlabel="iteration", title="The schedule (tuned from the grey line on)")
 left.legend(fontsize=8)
 right.plot(steps, losses, label="self-tuned")
