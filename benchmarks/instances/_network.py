@@ -38,8 +38,8 @@ class Network:
 
     Notes
     -----
-    Hyperparameters: log-odds of the dropout rates of pixels and hidden units, logarithm of the noise's standard deviation,
-    and the largest shift in pixels, which is rounded to an integer.
+    Hyperparameters: log-odds of the dropout rates of pixels and of hidden units, logarithm of the
+    noise's standard deviation, and the largest shift in pixels, which is rounded to an integer.
     """
 
     X: Array
