@@ -72,9 +72,10 @@ class Place:
 
     def merit(self, state: Penalised) -> float:
         """Return ``f + l'c + e1/2 |c|^2 + e2/2 |grad L|^2``."""
-        value = self.at.fun + float(self.l @ self.c)
-        value += state.feasibility_weight / 2 * float(self.c @ self.c)
-        return value + state.stationarity_weight / 2 * float(self.gradient @ self.gradient)
+        with np.errstate(all="ignore"):  # a trial point may be far away
+            value = self.at.fun + float(self.l @ self.c)
+            value += state.feasibility_weight / 2 * float(self.c @ self.c)
+            return value + state.stationarity_weight / 2 * float(self.gradient @ self.gradient)
 
     def merit_gradient(self, state: Penalised, H: Any) -> Array:
         """Return the gradient of the merit function in (x, l), H the Hessian of the Lagrangian."""

@@ -1,5 +1,6 @@
 """Newton's method on the exact augmented Lagrangian: merit function, inertia, rates, failures."""
 
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -244,3 +245,17 @@ def test_warm_start_and_counts():
     differenced = solve(circle(grad=None, constraint_jac=None), 1e-6)
     assert differenced.nfev > 8 * differenced.nit
     assert isinstance(ExactALNewton().rate, fejer.Rate)
+
+
+def test_merits_that_overflow_are_infinite_without_a_warning():
+    problem = fejer.EqualityNLP(
+        lambda x: 1e180 * x[1],
+        lambda x: np.array([0.0, 1e180]),
+        lambda x: x[:1],
+        lambda x: np.eye(1, 2),
+        np.ones(2),
+    )
+    place = Place(problem, np.ones(2), np.zeros(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert place.merit(Penalised(np.ones(2), np.zeros(1))) == np.inf
