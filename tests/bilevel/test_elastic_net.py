@@ -330,3 +330,19 @@ def test_a_point_on_a_kink_is_judged_by_its_pieces():
         assert c.fun == pytest.approx(best.fun, rel=1e-6)
     away = problem.judge(np.array([low + 1e-4]))
     assert away.value > 1e-3
+
+
+@pytest.mark.parametrize("y", [[0.0, 0.0], [0.5, 0.0], [1e-2, 0.0], [1e-3, -1e-3]])
+def test_distances_do_not_trust_the_curvature_of_a_wrong_support(y):
+    """Nearly parallel columns: tiny residuals far from y*, where H on the support is large."""
+    rng = np.random.default_rng(0)
+    u, v = rng.normal(size=(2, 50))
+    v -= u * (u @ v) / (u @ u)
+    u, v = u / np.std(u), 0.02 * v / np.std(v)
+    validation = rng.normal(size=(10, 2)), rng.normal(size=10)
+    problem = fejer.ElasticNetBilevel(np.c_[u + v, u - v], 2 * v, *validation)
+    x = np.full(problem.size, -11.5)
+    best = problem.lower_solution(x)
+    found = problem.assess(x, np.array(y))
+    assert np.linalg.norm(best - y) <= found.distance * (1 + 1e-6)
+    assert abs(problem.upper_level(x, best).fun - found.fun) <= found.fun_error
